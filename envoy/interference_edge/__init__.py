@@ -1,0 +1,1 @@
+"""Envoy configuration, generated from the contract and the settings."""
