@@ -1,0 +1,1 @@
+"""The Interference server: one typed door to every model provider."""

@@ -1,0 +1,1 @@
+"""Who is asked, in what order, and when to give up."""

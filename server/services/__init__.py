@@ -1,0 +1,1 @@
+"""Servicers, one a service: validate, delegate, nothing else."""

@@ -1,0 +1,115 @@
+"""The composition root of a worker: builds everything, nothing else does."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from interference.v1 import chat_pb2, images_pb2, models_pb2, providers_pb2
+from interference.v1.chat_pb2_grpc import add_ChatServicer_to_server
+from interference.v1.images_pb2_grpc import add_ImagesServicer_to_server
+from interference.v1.models_pb2_grpc import add_ModelsServicer_to_server
+from interference.v1.providers_pb2_grpc import add_ProvidersServicer_to_server
+from server import drivers, transport
+from server.config import Secrets, Settings
+from server.interceptors import Edge
+from server.media import Media
+from server.routing.discovery import Discovery
+from server.routing.roster import Provider, Roster
+from server.routing.router import Router
+from server.rows import Row
+from server.services.chat import Chat
+from server.services.images import Images
+from server.services.models import Models
+from server.services.providers import Providers
+
+_log = logging.getLogger(__name__)
+_SERVICES = tuple(
+    module.DESCRIPTOR.services_by_name[name].full_name
+    for module, name in (
+        (providers_pb2, "Providers"),
+        (models_pb2, "Models"),
+        (chat_pb2, "Chat"),
+        (images_pb2, "Images"),
+    )
+)
+_NOTICE = 1.0  # seconds that balancers have to see NOT_SERVING before new calls are refused
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A running server."""
+
+    port: int
+    server: grpc.aio.Server
+    health: health.aio.HealthServicer
+
+    async def drain(self, grace: float) -> None:
+        """Says NOT_SERVING, then takes no new calls, then waits for the running ones."""
+        await self.health.enter_graceful_shutdown()
+        await asyncio.sleep(min(_NOTICE, grace))
+        await self.server.stop(grace)
+
+
+def build_roster(catalog: tuple[Row, ...], secrets: Secrets, client: transport.Transport) -> Roster:
+    """All providers of the catalog with their keys and drivers."""
+    made = drivers.build(client)
+    return Roster(
+        Provider(row, made[row.driver], secrets.key(row.key_env) if row.key_env else None)
+        for row in catalog
+    )
+
+
+@asynccontextmanager
+async def worker(
+    settings: Settings, catalog: tuple[Row, ...], secrets: Secrets, port: int
+) -> AsyncIterator[Worker]:
+    """Serves gRPC on a port of the settings' host (0: a free one) until the block ends."""
+    async with transport.connect(settings.max_answer_bytes) as client:
+        roster = build_roster(catalog, secrets, client)
+        discovery = Discovery(roster)
+        await discovery.start()
+        server = _server(settings, secrets)
+        router = Router(roster)
+        media = Media(settings.media_dir, settings.media.max_bytes)
+        add_ProvidersServicer_to_server(Providers(roster), server)
+        add_ModelsServicer_to_server(Models(roster), server)
+        add_ChatServicer_to_server(Chat(router), server)
+        add_ImagesServicer_to_server(Images(router, media, settings.public_url), server)
+        checks = await _add_health(server)
+        reflection.enable_server_reflection(
+            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        )
+        bound = server.add_insecure_port(f"{settings.host}:{port}")
+        await server.start()
+        try:
+            yield Worker(bound, server, checks)
+        finally:
+            await server.stop(0)
+            await discovery.stop()
+
+
+def _server(settings: Settings, secrets: Secrets) -> grpc.aio.Server:
+    # A body of REST may grow as it becomes a message of JSON texts; an answer has its own limit.
+    return grpc.aio.server(
+        interceptors=[Edge(secrets.own)],
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", 2 * settings.max_body_bytes),
+            ("grpc.max_send_message_length", 2 * settings.max_answer_bytes),
+            ("grpc.max_metadata_size", 64 * 1024),
+        ],
+    )
+
+
+async def _add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    for name in ("", *_SERVICES):
+        await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return checks

@@ -1,0 +1,153 @@
+"""Typed settings. The only reader of files and of the environment."""
+
+import os
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+
+from server import rows
+from server.errors import SettingsError
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Bytes = Annotated[int, msgspec.Meta(ge=1024, le=2**31 - 1)]
+MIB = 2**20
+DEFAULT_FILE = "interference.yaml"
+LOOPBACK_ORIGINS = tuple(
+    f"{scheme}://{host}{port}"
+    for scheme in ("http", "https")
+    for host in ("localhost", "127.0.0.1")
+    for port in ("", ":*")
+)
+
+
+class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where images that are given by address are kept."""
+
+    dir: str = ""  # default: interference/media under the user's cache folder
+    max_bytes: Bytes = 512 * MIB  # beyond it the oldest images go
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set, in a YAML file of these names; the command line overrides some."""
+
+    host: str = "127.0.0.1"  # where REST and gRPC arrive, and where the workers listen
+    port: Port = 1337  # REST and gRPC; 0 takes a free one
+    grpc_port: Port = 50051  # the first worker; the others take the ports after it; 0 takes free ones
+    workers: Annotated[int, msgspec.Meta(ge=0, le=256)] = 0  # processes; 0: one a core
+    providers: str = ""  # a catalog file of your own rows
+    require: tuple[str, ...] = ()  # ids of providers without whose keys the server must not start
+    open: bool = False  # serve on other than loopback addresses without a key
+    public_url: str = ""  # how callers reach this server, for image addresses; default: as they did
+    cors_origins: tuple[str, ...] = LOOPBACK_ORIGINS  # web pages that may call; "*": any
+    max_body_bytes: Bytes = 32 * MIB  # of a request
+    max_answer_bytes: Bytes = 64 * MIB  # of an upstream's whole answer, and of ours
+    grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30  # seconds for running calls at the end
+    media: Media = Media()
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    @property
+    def worker_count(self) -> int:
+        """How many worker processes to run."""
+        return self.workers or os.cpu_count() or 1
+
+    @property
+    def media_dir(self) -> Path:
+        """The folder for images."""
+        if self.media.dir:
+            return Path(self.media.dir).expanduser()
+        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return Path(cache).expanduser() / "interference" / "media"
+
+
+class Secrets:
+    """The keys, read once from the environment or from files. Never printed."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.own = frozenset((self.key("INTERFERENCE_API_KEY") or "").split())
+
+    def key(self, name: str) -> str | None:
+        """The key in the variable `name`, or in the file that `name`_FILE names; None where unset."""
+        if value := self._environment.get(name, "").strip():
+            return value
+        if not (path := self._environment.get(f"{name}_FILE", "")):
+            return None
+        value = _read(Path(path), f"{name}_FILE").strip()
+        if not value:
+            raise SettingsError(f"{name}_FILE: {path} is empty")
+        return value
+
+    def __repr__(self) -> str:
+        return "Secrets()"
+
+
+def load_settings(path: str | None, overrides: Mapping[str, Any]) -> Settings:
+    """Reads the settings file (`interference.yaml` here, where none is named and it is there)."""
+    if path is None and not Path(DEFAULT_FILE).exists():
+        return _convert({}, overrides, "command line")
+    file = Path(path or DEFAULT_FILE)
+    try:
+        values = yaml.safe_load(_read(file, "settings")) or {}
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{file}: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise SettingsError(f"{file}: must be a mapping of names to values")
+    if isinstance(own := values.get("providers"), str) and own:
+        values["providers"] = str(file.parent / Path(own).expanduser())
+    return _convert(values, overrides, str(file))
+
+
+def load_catalog(settings: Settings, drivers: Iterable[str]) -> tuple[rows.Row, ...]:
+    """The shipped catalog with the user's own file over it, in order of priority."""
+    names = tuple(drivers)
+    text = resources.files("server.catalog").joinpath("providers.yaml").read_text()
+    shipped = rows.read(text, "catalog/providers.yaml", names)
+    if not settings.providers:
+        return rows.merge(shipped, {}, "catalog/providers.yaml")
+    own = rows.read(_read(Path(settings.providers), "providers"), settings.providers, names)
+    return rows.merge(shipped, own, settings.providers)
+
+
+def check_keys(settings: Settings, catalog: Iterable[rows.Row], secrets: Secrets) -> None:
+    """Refuses to start where a key is missing that the settings call for."""
+    known = {row.id: row for row in catalog}
+    for row in known.values():
+        if row.key_env:
+            secrets.key(row.key_env)
+    for name in settings.require:
+        if name not in known:
+            raise SettingsError(f"require: no provider has the id {name}")
+        row = known[name]
+        if row.key_env and not row.key_optional and not secrets.key(row.key_env):
+            raise SettingsError(f"require: {name} needs a key: set {row.key_env}")
+    if not (settings.loopback or settings.open or secrets.own):
+        raise SettingsError(
+            f"host: {settings.host} is open to other machines and no key is asked of callers: "
+            "set INTERFERENCE_API_KEY, or `open: true` (--open) if that is meant"
+        )
+
+
+def _convert(values: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> Settings:
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return msgspec.convert({**values, **given}, Settings)
+    except msgspec.ValidationError as error:
+        message, _, field = str(error).partition(" - at `$.")
+        prefix = f"{source}: {field.rstrip('`')}" if field else source
+        raise SettingsError(f"{prefix}: {message}") from None
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise SettingsError(f"{what}: cannot read {path}: {reason}") from None

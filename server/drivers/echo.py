@@ -1,0 +1,128 @@
+"""Echo: a provider without a model. It answers with the caller's own words, so that a first call works
+anywhere and clients can be tried without a key. It says so in its label."""
+
+import re
+import time
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completion_pb2 import (
+    AnswerMessage,
+    ChatCompletion,
+    ChatCompletionChunk,
+    Choice,
+    ChunkChoice,
+)
+from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
+from interference.v1.usage_pb2 import Usage
+from server.drivers.base import Target
+from server.errors import AttemptFailed
+
+_TOKEN = re.compile(r"\s*\S+|\s+\Z")  # a word with the white space before it
+_NOTHING = "(There is no text to echo.)"
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    tokens: list[str]
+    finish_reason: str
+    usage: Usage
+
+
+class EchoDriver:
+    """Repeats the text of the last user message. A token is a word."""
+
+    async def models(self, target: Target) -> list[str]:
+        """The row's own list."""
+        return list(target.row.models)
+
+    async def complete(self, request: CreateCompletionRequest, target: Target) -> ChatCompletion:
+        """Answers whole."""
+        answer = _answer(request)
+        message = AnswerMessage(role="assistant", content="".join(answer.tokens))
+        return ChatCompletion(
+            id=_id(),
+            object="chat.completion",
+            created=int(time.time()),
+            model=target.model,
+            provider=target.row.id,
+            choices=[
+                Choice(index=index, message=message, finish_reason=answer.finish_reason)
+                for index in range(request.n or 1)
+            ],
+            usage=answer.usage,
+        )
+
+    async def stream(
+        self, request: CreateCompletionRequest, target: Target
+    ) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """Answers word by word."""
+        answer = _answer(request)
+        chunk_id, created = _id(), int(time.time())
+
+        def chunk(choices: list[ChunkChoice], usage: Usage | None = None) -> ChatCompletionChunk:
+            return ChatCompletionChunk(
+                id=chunk_id,
+                object="chat.completion.chunk",
+                created=created,
+                model=target.model,
+                provider=target.row.id,
+                choices=choices,
+                usage=usage,
+            )
+
+        for choice in _pieces(answer, request.n or 1):
+            yield chunk([choice])
+        if request.stream_options.include_usage:
+            yield chunk([], answer.usage)
+
+    async def images(self, request: GenerateImagesRequest, target: Target) -> GenerateImagesResponse:
+        """Echo makes no images."""
+        raise AttemptFailed("no_such_model", "makes no images")
+
+
+def _pieces(answer: _Answer, n: int) -> Iterator[ChunkChoice]:
+    for index in range(n):
+        yield ChunkChoice(index=index, delta=AnswerMessage(role="assistant", content=""))
+    for token in answer.tokens:
+        for index in range(n):
+            yield ChunkChoice(index=index, delta=AnswerMessage(content=token))
+    for index in range(n):
+        yield ChunkChoice(index=index, delta=AnswerMessage(), finish_reason=answer.finish_reason)
+
+
+def _answer(request: CreateCompletionRequest) -> _Answer:
+    texts = [
+        "".join(part.text for part in message.content if part.HasField("text"))
+        for message in request.messages
+    ]
+    said = [
+        text
+        for text, message in zip(texts, request.messages, strict=True)
+        if message.role == "user" and text
+    ]
+    tokens = _TOKEN.findall(_until(said[-1] if said else _NOTHING, request.stop))
+    limit = request.max_completion_tokens or request.max_tokens or len(tokens)
+    prompt = sum(len(text.split()) for text in texts)
+    completion = min(limit, len(tokens)) * (request.n or 1)
+    return _Answer(
+        tokens=tokens[:limit],
+        finish_reason="length" if limit < len(tokens) else "stop",
+        usage=Usage(
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            total_tokens=prompt + completion,
+        ),
+    )
+
+
+def _until(text: str, stops: Iterable[str]) -> str:
+    """The text before the first of the stop sequences."""
+    ends = [text.find(stop) for stop in stops if stop]
+    return text[: min((end for end in ends if end >= 0), default=len(text))]
+
+
+def _id() -> str:
+    return f"chatcmpl-{uuid4().hex}"

@@ -1,0 +1,280 @@
+"""OpenAI's dialect, as OpenAI and every OpenAI-compatible server speaks it: a pure translator.
+
+https://platform.openai.com/docs/api-reference/chat
+https://platform.openai.com/docs/api-reference/images
+"""
+
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
+from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
+from server import forms
+from server.drivers.base import Target
+from server.errors import AttemptFailed, RequestRefused
+from server.transport import HttpAnswer, HttpRequest
+
+# Other spellings of contract fields among OpenAI-compatible servers (DeepSeek, vLLM, llama.cpp).
+_SPELLINGS = {"reasoning_content": "reasoning"}
+_CHAT_ENVELOPE = frozenset({"model", "providers", "stream", "stream_options"})
+_IMAGE_ENVELOPE = frozenset(
+    {"model", "providers", "stream", "size", "width", "height", "response_format", "partial_images"}
+)
+# The two names of the most tokens to write; vendors know one or both.
+_TWINS = (("max_completion_tokens", "max_tokens"), ("max_tokens", "max_completion_tokens"))
+_FAILED = "broken_answer"
+# What a status that is not the request's fault is called in an attempt.
+_CAUSES = {
+    401: "key_refused",
+    402: "quota_exceeded",
+    403: "key_refused",
+    404: "no_such_model",
+    408: "timed_out",
+    409: "conflict",
+    425: "too_early",
+    429: "rate_limited",
+}
+
+
+class OpenAIDialect:
+    """Translates chat and images; one instance serves all requests, a decoder serves one stream."""
+
+    def models_request(self, target: Target) -> HttpRequest:
+        """GET /models."""
+        return HttpRequest("GET", f"{_base(target)}/models", _headers(target))
+
+    def models(self, answer: HttpAnswer) -> list[str]:
+        """`{"data": [{"id": ...}]}`, or at some servers the bare list."""
+        decoded = _decode(answer.body)
+        listed = decoded.get("data") if isinstance(decoded, dict) else decoded
+        if not isinstance(listed, list):
+            raise AttemptFailed(_FAILED, "answered with no list of models")
+        ids = (item.get("id") for item in listed if isinstance(item, dict))
+        # Gemini lists `models/gemini-...` and takes the name with and without the prefix.
+        return [name.removeprefix("models/") for name in ids if isinstance(name, str) and name]
+
+    def chat_request(
+        self, request: CreateCompletionRequest, target: Target, *, stream: bool
+    ) -> HttpRequest:
+        """POST /chat/completions."""
+        honoured = target.row.params
+        body = {"model": target.model, **forms.lower(request, _CHAT_ENVELOPE)}
+        for name, twin in _TWINS:
+            if name in body and name not in honoured and twin in honoured:
+                body.setdefault(twin, body.pop(name))
+        if request.n == 1 and "n" not in honoured:
+            body.pop("n", None)
+        if stream:
+            body["stream"] = True
+            if request.HasField("stream_options") and "stream_options" in honoured:
+                body["stream_options"] = forms.lower(request.stream_options)
+        return _post(target, "chat/completions", body)
+
+    def completion(self, answer: HttpAnswer, target: Target) -> ChatCompletion:
+        """Reads a whole completion."""
+        decoded = _object(answer, target)
+        if not isinstance(decoded.get("choices"), list) or not decoded["choices"]:
+            raise AttemptFailed(_FAILED, "answered without choices", status=answer.status)
+        completion = forms.lift(ChatCompletion, decoded, _SPELLINGS)
+        if not completion.choices or not all(c.HasField("message") for c in completion.choices):
+            raise AttemptFailed(_FAILED, "answered with choices of another shape")
+        completion.id = completion.id or f"chatcmpl-{uuid4().hex}"
+        completion.object = "chat.completion"
+        completion.model = completion.model or target.model
+        completion.provider = target.row.id
+        if not completion.HasField("created"):
+            completion.created = int(time.time())
+        for index, choice in enumerate(completion.choices):
+            if not choice.HasField("index"):
+                choice.index = index
+            choice.message.role = choice.message.role or "assistant"
+        return completion
+
+    def decoder(self, request: CreateCompletionRequest, target: Target) -> "OpenAIDecoder":
+        """Reads a streamed completion."""
+        return OpenAIDecoder(target, include_usage=request.stream_options.include_usage)
+
+    def images_request(self, request: GenerateImagesRequest, target: Target) -> HttpRequest:
+        """POST /images/generations. The size is given in the fields that the provider has for it."""
+        body = {"model": target.model, **forms.lower(request, _IMAGE_ENVELOPE)}
+        honoured = target.row.image_params
+        if request.HasField("response_format") and "response_format" in honoured:
+            body["response_format"] = request.response_format
+        body |= _size(request, honoured)
+        return _post(target, "images/generations", body)
+
+    def images(self, answer: HttpAnswer, target: Target) -> GenerateImagesResponse:
+        """Reads images."""
+        images = forms.lift(GenerateImagesResponse, _object(answer, target))
+        if not images.data or not all(item.url or item.b64_json for item in images.data):
+            raise AttemptFailed(_FAILED, "answered without images", status=answer.status)
+        images.model = images.model or target.model
+        images.provider = target.row.id
+        if not images.HasField("created"):
+            images.created = int(time.time())
+        return images
+
+    def failure(self, answer: HttpAnswer, target: Target) -> Exception:
+        """Reads an answer that is no success."""
+        return _failure(answer.status, answer.headers, _try_decode(answer.body), target)
+
+
+class OpenAIDecoder:
+    """Reads the events of one stream. `done` is set by `[DONE]`."""
+
+    def __init__(self, target: Target, *, include_usage: bool) -> None:
+        self._target = target
+        self._include_usage = include_usage
+        self._id = f"chatcmpl-{uuid4().hex}"
+        self._created = int(time.time())
+        self.done = False
+
+    def feed(self, event: bytes) -> ChatCompletionChunk | None:
+        """Reads one event's data."""
+        if event.strip() == b"[DONE]":
+            self.done = True
+            return None
+        decoded = _decode(event)
+        if not isinstance(decoded, dict):
+            raise AttemptFailed(_FAILED, "sent an event that is not a JSON object")
+        if decoded.get("error") and not decoded.get("choices"):
+            raise _failure(200, {}, decoded, self._target)
+        chunk = forms.lift(ChatCompletionChunk, decoded, _SPELLINGS)
+        if not self._include_usage:
+            chunk.ClearField("usage")
+        if not chunk.choices and not chunk.HasField("usage"):
+            return None
+        return self._complete(chunk)
+
+    def _complete(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk:
+        chunk.ClearField("error")
+        chunk.ClearField("attempts")
+        self._id = chunk.id = chunk.id or self._id
+        chunk.object = "chat.completion.chunk"
+        chunk.model = chunk.model or self._target.model
+        chunk.provider = self._target.row.id
+        if not chunk.HasField("created"):
+            chunk.created = self._created
+        for index, choice in enumerate(chunk.choices):
+            if not choice.HasField("index"):
+                choice.index = index
+        return chunk
+
+
+def _base(target: Target) -> str:
+    return target.row.base_url.rstrip("/")
+
+
+def _headers(target: Target) -> dict[str, str]:
+    return {"authorization": f"Bearer {target.key}"} if target.key else {}
+
+
+def _post(target: Target, path: str, body: dict[str, Any]) -> HttpRequest:
+    headers = {"content-type": "application/json", **_headers(target)}
+    return HttpRequest("POST", f"{_base(target)}/{path}", headers, msgspec.json.encode(body))
+
+
+def _size(request: GenerateImagesRequest, honoured: tuple[str, ...]) -> dict[str, Any]:
+    if not request.size and not (request.width and request.height):
+        return {}
+    size = request.size or f"{request.width}x{request.height}"
+    width, _, height = size.partition("x")
+    if "size" in honoured or not (width.isdigit() and height.isdigit()):
+        return {"size": size}
+    return {"width": int(width), "height": int(height)}
+
+
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        raise AttemptFailed(_FAILED, "answered with something that is not JSON") from None
+
+
+def _try_decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def _object(answer: HttpAnswer, target: Target) -> dict[str, Any]:
+    """The answer's JSON object. Some servers say 200 and put an error in it."""
+    decoded = _decode(answer.body)
+    if not isinstance(decoded, dict):
+        raise AttemptFailed(_FAILED, "answered with JSON that is not an object")
+    if decoded.get("error") and not decoded.get("choices") and not decoded.get("data"):
+        raise _failure(answer.status, answer.headers, decoded, target)
+    return decoded
+
+
+def _failure(status: int, headers: Mapping[str, str], body: Any, target: Target) -> Exception:
+    """Whether the provider could not answer, or the request is wrong, and in which words."""
+    told = _told(body)
+    code = told.get("code")
+    if status == 200:  # an error inside a success: its code may be the status (OpenRouter)
+        status = code if isinstance(code, int) and 400 <= code <= 599 else 200
+    message = _words(told.get("message"), target)
+    if 400 <= status < 500 and status not in _CAUSES:
+        return RequestRefused(
+            f"{target.row.id} refused the request ({status}): {message or 'it gave no reason'}",
+            reason=_word(code) or _word(told.get("type")),
+            param=_word(told.get("param")),
+            provider=target.row.id,
+            model=target.model,
+            http_status=status,
+        )
+    if 300 <= status < 400:
+        message = "it answered with a redirect, which is not followed"
+    cause = _CAUSES.get(status, "server_error" if status >= 500 else _FAILED)
+    if status in (401, 403) and target.row.key_env:
+        message = f"it refused the key in {target.row.key_env}. {message}".strip()
+    return AttemptFailed(
+        cause,
+        message or f"it answered with status {status} and no reason that can be read",
+        status=status,
+        retry_after=_retry_after(headers.get("retry-after")),
+    )
+
+
+def _told(body: Any) -> dict[str, Any]:
+    """The error object of a body, whichever way the server shapes it."""
+    if not isinstance(body, dict):
+        return {}
+    error = body.get("error", body)
+    if isinstance(error, dict):
+        return {**error, "message": error.get("message") or error.get("detail")}
+    return {"message": error}
+
+
+def _words(message: Any, target: Target) -> str:
+    """An upstream's message in one line of bounded length, without our key."""
+    if not isinstance(message, str):
+        return "" if message is None else _words(msgspec.json.encode(message).decode(), target)
+    if target.key:
+        message = message.replace(target.key, "[key]")
+    return " ".join(message.split())[:1000]
+
+
+def _word(value: Any) -> str | None:
+    return value[:100] if isinstance(value, str) and value else None
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds, from either form of the header (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None

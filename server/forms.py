@@ -1,0 +1,247 @@
+"""How the contract looks in OpenAI's JSON: `lower` writes it, `lift` reads it, `check` finds faults.
+
+Driven by the descriptors and the `form` and `discriminator` options of `form.proto`, so that a new
+field of the contract needs no code here. The edge does the same lifting for REST callers in Lua.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar, cast
+
+import msgspec
+from google.protobuf import struct_pb2
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from interference.v1 import form_pb2
+
+M = TypeVar("M", bound=Message)
+Json = dict[str, Any]
+
+_EXTRA_JSON = "extra_json"
+_EXTRA = "extra"
+_INTEGERS = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
+}
+_FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What is needed of one field, looked up once."""
+
+    name: str
+    cpp_type: int
+    repeated: bool
+    is_map: bool
+    is_struct: bool
+    text: bool
+    shorthand: str
+    message: Descriptor | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What is needed of one message type, looked up once."""
+
+    fields: dict[str, _Field]
+    discriminator: str
+    has_extra: bool
+
+
+@cache
+def _shape(descriptor: Descriptor) -> _Shape:
+    options = descriptor.GetOptions().Extensions
+    return _Shape(
+        fields={field.name: _describe(field) for field in descriptor.fields},
+        discriminator=options[form_pb2.discriminator],
+        has_extra=_EXTRA in descriptor.fields_by_name,
+    )
+
+
+def _describe(field: FieldDescriptor) -> _Field:
+    form = field.GetOptions().Extensions[form_pb2.form]
+    message = field.message_type
+    return _Field(
+        name=field.name,
+        cpp_type=field.cpp_type,
+        repeated=field.is_repeated,
+        is_map=message is not None and message.GetOptions().map_entry,
+        is_struct=message is not None and message.full_name == "google.protobuf.Struct",
+        text=form.text,
+        shorthand=form.shorthand,
+        message=message,
+    )
+
+
+# --- Contract to OpenAI's JSON ---------------------------------------------------------------------
+
+
+def lower(message: Message, skip: frozenset[str] = frozenset()) -> Json:
+    """Writes a request message as the members of OpenAI's JSON object, without those in `skip`.
+
+    JSON text stays text (`msgspec.Raw`), so that schemas and unknown members arrive byte for byte.
+    The message has passed `check`.
+    """
+    shape = _shape(message.DESCRIPTOR)
+    out: Json = {}
+    for descriptor, value in message.ListFields():
+        name = descriptor.name
+        if name in skip or name in (_EXTRA_JSON, _EXTRA):
+            continue
+        out[name] = _lower_value(shape.fields[name], value)
+    if shape.discriminator and out and shape.discriminator not in out:
+        out = {shape.discriminator: next(iter(out)), **out}
+    return out | _additions(message, shape)
+
+
+def _additions(message: Message, shape: _Shape) -> Json:
+    additions: Json = {}
+    if shape.has_extra and message.HasField(_EXTRA):
+        additions |= MessageToDict(getattr(message, _EXTRA))
+    if _EXTRA_JSON in shape.fields and (text := getattr(message, _EXTRA_JSON)):
+        additions |= msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    return additions
+
+
+def _lower_value(field: _Field, value: Any) -> Any:
+    if field.is_map:
+        return {key: _number(item) for key, item in value.items()}
+    if field.text:
+        return msgspec.Raw(value.encode())
+    if field.message is None:
+        return [_number(item) for item in value] if field.repeated else _number(value)
+    if field.repeated:
+        bare = _bare(field, value[0]) if len(value) == 1 else None
+        return [lower(item) for item in value] if bare is None else bare
+    bare = _bare(field, value)
+    return lower(value) if bare is None else bare
+
+
+def _bare(field: _Field, value: Message) -> str | None:
+    """The string that stands for a message in which only the shorthand field is set."""
+    if not field.shorthand:
+        return None
+    present = value.ListFields()
+    if len(present) == 1 and present[0][0].name == field.shorthand:
+        return cast("str", present[0][1])
+    return None
+
+
+def _number(value: Any) -> Any:
+    """A double that is whole is written without a fraction, as a person would have written it."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value
+
+
+# --- OpenAI's JSON to contract ---------------------------------------------------------------------
+
+
+def lift(message_type: type[M], value: Json, rename: dict[str, str] | None = None) -> M:
+    """Reads an object of OpenAI's JSON into a response message.
+
+    Members that the contract does not know, or whose type is not the contract's, land in `extra`:
+    nothing is lost, and nothing that an upstream says can raise. `rename` gives contract names for
+    members that a vendor spells otherwise. Null members count as absent.
+    """
+    return cast("M", _lift(cast("Descriptor", message_type.DESCRIPTOR), value, rename or {}))
+
+
+def _lift(descriptor: Descriptor, value: Json, rename: dict[str, str]) -> Message:
+    shape = _shape(descriptor)
+    known: Json = {}
+    unknown: Json = {}
+    for key, item in value.items():
+        if item is None:
+            continue
+        field = shape.fields.get(rename.get(key, key))
+        lifted = None if field is None or field.name in known else _lift_value(field, item, rename)
+        if lifted is None or field is None:
+            unknown[key] = item
+        else:
+            known[field.name] = lifted
+    if unknown and shape.has_extra:
+        known[_EXTRA] = _struct(unknown)
+    return GetMessageClass(descriptor)(**known)
+
+
+def _lift_value(field: _Field, value: Any, rename: dict[str, str]) -> Any:
+    """The value as the field takes it, or None where it does not fit."""
+    if field.is_struct:
+        return _struct(value) if isinstance(value, dict) else None
+    if not field.repeated:
+        return _lift_item(field, value, rename)
+    if not isinstance(value, list):
+        return None
+    items = [_lift_item(field, item, rename) for item in value]
+    return None if None in items else items
+
+
+def _lift_item(field: _Field, value: Any, rename: dict[str, str]) -> Any:
+    kind = field.cpp_type
+    if kind == FieldDescriptor.CPPTYPE_MESSAGE:
+        if field.message is None or field.is_map or not isinstance(value, dict):
+            return None
+        return _lift(field.message, value, rename)
+    if kind == FieldDescriptor.CPPTYPE_STRING:
+        return value if isinstance(value, str) else None
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        return value if isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if kind in _FLOATS:
+        return float(value)
+    low, high = _INTEGERS[kind]
+    return int(value) if low <= value <= high else None
+
+
+def _struct(value: Json) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(value)
+    return struct
+
+
+# --- Faults ----------------------------------------------------------------------------------------
+
+
+def check(message: Message, path: str = "") -> Iterator[tuple[str, str]]:
+    """Finds the JSON texts in a request that are not what they must be: (field path, fault) each."""
+    shape = _shape(message.DESCRIPTOR)
+    for descriptor, value in message.ListFields():
+        field = shape.fields[descriptor.name]
+        where = f"{path}{field.name}"
+        if field.text:
+            yield from ((where, fault) for fault in _text_faults(value, msgspec.Raw))
+        elif field.name == _EXTRA_JSON:
+            yield from ((where, fault) for fault in _extra_faults(value, shape))
+        elif field.message is None or field.is_map or field.is_struct:
+            continue
+        elif field.repeated:
+            for index, item in enumerate(value):
+                yield from check(item, f"{where}[{index}].")
+        else:
+            yield from check(value, f"{where}.")
+
+
+def _text_faults(text: str, wanted: Any) -> Iterator[str]:
+    try:
+        msgspec.json.decode(text, type=wanted)
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        yield f"is not valid JSON text: {error}"
+
+
+def _extra_faults(text: str, shape: _Shape) -> Iterator[str]:
+    faults = list(_text_faults(text, dict[str, msgspec.Raw]))
+    yield from faults
+    if not faults:
+        names = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        for name in names.keys() & shape.fields.keys():
+            yield f"repeats the field {name}; set the field itself"

@@ -1,0 +1,85 @@
+"""Images kept for a time: a folder of bounded size, in files whose names nobody can guess."""
+
+import asyncio
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{32}\.[a-z]{3,4}")
+_KINDS = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "webp": "image/webp",
+    "gif": "image/gif",
+    "bin": "application/octet-stream",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A stored file: its bytes, their content type, and the tag that names this content."""
+
+    data: bytes
+    content_type: str
+    etag: str
+
+
+class Media:
+    """Stores and gives images. Several processes may share the folder."""
+
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+
+    async def put(self, data: bytes) -> str:
+        """Stores a file and gives its name. The oldest files go where it would not fit."""
+        return await asyncio.to_thread(self._put, data)
+
+    async def get(self, name: str) -> Item | None:
+        """A stored file; None where there is none of this name."""
+        if not _NAME.fullmatch(name):
+            return None
+        try:
+            data = await asyncio.to_thread((self._folder / name).read_bytes)
+        except OSError:
+            return None
+        stem, _, suffix = name.partition(".")
+        return Item(data, _KINDS.get(suffix, _KINDS["bin"]), f'"{stem}"')
+
+    def _put(self, data: bytes) -> str:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_room(len(data))
+        name = f"{secrets.token_urlsafe(24)}.{_kind(data)}"
+        part = self._folder / f".{name}"
+        part.write_bytes(data)
+        part.rename(self._folder / name)
+        return name
+
+    def _make_room(self, size: int) -> None:
+        files = []
+        for path in self._folder.iterdir():
+            try:
+                stat = path.stat()
+            except OSError:  # another process was faster
+                continue
+            files.append((stat.st_mtime_ns, stat.st_size, path))
+        used = sum(file[1] for file in files) + size
+        for _, file_size, path in sorted(files):
+            if used <= self._max_bytes:
+                return
+            path.unlink(missing_ok=True)
+            used -= file_size
+
+
+def _kind(data: bytes) -> str:
+    """The kind of a file, by its first bytes. What is no known image is never served as one."""
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "webp"
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    return "bin"

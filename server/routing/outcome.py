@@ -1,0 +1,87 @@
+"""What the attempts of a call amount to, where none of them gave an answer."""
+
+from collections.abc import Sequence
+
+from server.errors import (
+    Attempt,
+    AttemptFailed,
+    InterferenceError,
+    InvalidRequest,
+    NotFound,
+    RateLimited,
+    TimedOut,
+    Unavailable,
+)
+
+_BY_CAUSE: dict[str, type[InterferenceError]] = {
+    "no_such_model": NotFound,
+    "rate_limited": RateLimited,
+    "timed_out": TimedOut,
+}
+
+
+def nobody(model: str, passed_over: Sequence[Attempt], hint: str) -> InterferenceError:
+    """Nobody could be asked. `hint` says who would have the model, or what comes close to it."""
+    told = _told(passed_over)
+    causes = {attempt.cause for attempt in passed_over}
+    if causes == {"parameter_unsupported"}:
+        params = passed_over[0].message.removeprefix("does not take ").split(", ")
+        return InvalidRequest(
+            f"No provider asked takes every parameter of the request: {told}.",
+            reason="parameter_unsupported",
+            param=params[0],
+            model=model or None,
+            attempts=tuple(passed_over),
+        )
+    if causes <= {"no_such_model"}:
+        what = told or f"No enabled provider has the model {model}"
+        return NotFound(
+            f"{what}.{hint} GET /v1/models lists what there is.",
+            reason="model_not_found",
+            param="model",
+            model=model or None,
+            attempts=tuple(passed_over),
+        )
+    return Unavailable(
+        f"No provider could be asked: {told}.{hint}",
+        reason="no_provider_enabled" if causes == {"not_enabled"} else "no_provider_fits",
+        model=model or None,
+        attempts=tuple(passed_over),
+    )
+
+
+def all_failed(
+    model: str, passed_over: Sequence[Attempt], failed: Sequence[Attempt], retry_after: float | None
+) -> InterferenceError:
+    """Everybody who was asked failed. Where all failed alike, the error is of that kind."""
+    causes = {attempt.cause for attempt in failed}
+    kind = _BY_CAUSE.get(causes.pop(), Unavailable) if len(causes) == 1 else Unavailable
+    everyone = (*failed, *passed_over)
+    told = _told(everyone)
+    return kind(
+        f"Every provider failed: {told}." if len(everyone) > 1 else f"{told}.",
+        reason="model_not_found" if kind is NotFound else None,
+        param="model" if kind is NotFound else None,
+        provider=failed[0].provider if len(everyone) == 1 else None,
+        model=model or None,
+        attempts=everyone,
+        retry_after=retry_after if kind in (RateLimited, Unavailable) else None,
+    )
+
+
+def broken(
+    model: str, provider: str, error: AttemptFailed, attempts: Sequence[Attempt]
+) -> InterferenceError:
+    """A provider failed after content of its answer had left for the caller: nobody else is asked."""
+    kind = _BY_CAUSE.get(error.cause, Unavailable)
+    return kind(
+        f"{provider} failed after its answer had begun: {error.message}.",
+        reason="stream_broken" if kind is Unavailable else error.cause,
+        provider=provider,
+        model=model,
+        attempts=tuple(attempts),
+    )
+
+
+def _told(attempts: Sequence[Attempt]) -> str:
+    return "; ".join(f"{a.provider} {a.message.rstrip('.')}" for a in attempts)

@@ -1,0 +1,130 @@
+"""Runs a plan: asks its candidates in order until one answers, and says what became of the others."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
+from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
+from server.errors import Attempt, AttemptFailed, InterferenceError
+from server.routing import attempt, outcome, plan
+from server.routing.attempt import Deadline
+from server.routing.plan import Candidate, Plan
+from server.routing.roster import Roster
+
+T = TypeVar("T")
+
+
+class _Journal:
+    """The attempts of one call as they fail."""
+
+    def __init__(self, made: Plan) -> None:
+        self._plan = made
+        self._failed: list[Attempt] = []
+        self._retry_after: list[float] = []
+        self._started = 0.0
+
+    def begin(self, deadline: Deadline) -> None:
+        """The next attempt begins."""
+        attempt.check(deadline)
+        self._started = asyncio.get_running_loop().time()
+
+    def failed(self, candidate: Candidate, error: AttemptFailed) -> None:
+        """The attempt failed."""
+        duration = asyncio.get_running_loop().time() - self._started
+        if error.retry_after is not None:
+            self._retry_after.append(error.retry_after)
+        self._failed.append(
+            Attempt(
+                provider=candidate.provider.id,
+                model=candidate.provider.target(candidate.model).model,
+                cause=error.cause,
+                message=error.message,
+                status=error.status,
+                duration_ms=round(duration * 1000, 3),
+            )
+        )
+
+    def told(self, error: InterferenceError) -> InterferenceError:
+        """An error that ends the call, with the attempts made before it."""
+        error.attempts = (*self._failed, *self._plan.passed_over)
+        error.model = error.model or self._plan.model or None
+        return error
+
+    def all_failed(self) -> InterferenceError:
+        """The end of the list."""
+        return outcome.all_failed(
+            self._plan.model,
+            self._plan.passed_over,
+            self._failed,
+            min(self._retry_after, default=None),
+        )
+
+    def broken(self, candidate: Candidate, error: AttemptFailed) -> InterferenceError:
+        """A failure after content has left."""
+        return outcome.broken(candidate.model, candidate.provider.id, error, self._failed)
+
+
+class Router:
+    """Answers requests with the providers of a roster."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    async def complete(self, request: CreateCompletionRequest, deadline: Deadline) -> ChatCompletion:
+        """Answers whole. Raises `InterferenceError`."""
+
+        def call(candidate: Candidate) -> Awaitable[ChatCompletion]:
+            provider = candidate.provider
+            return provider.driver.complete(request, provider.target(candidate.model))
+
+        return await self._first(plan.make(request, self._roster), call, deadline)
+
+    async def images(self, request: GenerateImagesRequest, deadline: Deadline) -> GenerateImagesResponse:
+        """Makes images, in base64 where the request says so. Raises `InterferenceError`."""
+
+        async def call(candidate: Candidate) -> GenerateImagesResponse:
+            provider = candidate.provider
+            made = await provider.driver.images(request, provider.target(candidate.model))
+            if request.response_format == "b64_json" and not all(i.b64_json for i in made.data):
+                raise AttemptFailed("broken_answer", "gave an address where base64 was asked for")
+            return made
+
+        return await self._first(plan.make(request, self._roster), call, deadline)
+
+    async def stream(
+        self, request: CreateCompletionRequest, deadline: Deadline
+    ) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """Answers in chunks. Raises `InterferenceError`, before the first chunk or after any."""
+        made = plan.make(request, self._roster)
+        journal = _Journal(made)
+        for candidate in made.candidates:
+            committed = False
+            journal.begin(deadline)
+            try:
+                async with aclosing(attempt.chunks(candidate, request, deadline)) as chunks:
+                    async for chunk in chunks:
+                        committed = True
+                        yield chunk
+                return
+            except AttemptFailed as error:
+                journal.failed(candidate, error)
+                if committed:
+                    raise journal.broken(candidate, error) from None
+            except InterferenceError as error:
+                raise journal.told(error) from None
+        raise journal.all_failed()
+
+    async def _first(self, made: Plan, call: Callable[[Candidate], Awaitable[T]], deadline: Deadline) -> T:
+        journal = _Journal(made)
+        for candidate in made.candidates:
+            journal.begin(deadline)
+            try:
+                return await attempt.whole(candidate, call(candidate), deadline)
+            except AttemptFailed as error:
+                journal.failed(candidate, error)
+            except InterferenceError as error:
+                raise journal.told(error) from None
+        raise journal.all_failed()

@@ -1,0 +1,131 @@
+"""What a catalog row may say, and how rows are read and merged."""
+
+import re
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import msgspec
+import yaml
+
+from interference.v1 import chat_pb2, images_pb2
+from server.errors import SettingsError
+
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_IMPLIED = {"model", "providers", "messages", "stream", "extra_json", "prompt", "partial_images"}
+CHAT_PARAMS = tuple(
+    field.name for field in chat_pb2.CreateCompletionRequest.DESCRIPTOR.fields if field.name not in _IMPLIED
+)
+IMAGE_PARAMS = tuple(
+    field.name for field in images_pb2.GenerateImagesRequest.DESCRIPTOR.fields if field.name not in _IMPLIED
+)
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long an attempt may take, in seconds."""
+
+    connect: Seconds = 5  # until the connection stands, TLS included
+    first_content: Seconds = 120  # of a stream, until its first content
+    idle: Seconds = 60  # of a stream, between two chunks
+    total: Seconds = 600  # of the whole attempt
+
+
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One provider. What the fields mean stands at the top of `catalog/providers.yaml`."""
+
+    id: str
+    driver: str
+    label: str = ""
+    url: str = ""
+    base_url: str = ""
+    key_env: str = ""
+    key_optional: bool = False
+    probe: bool = False
+    discover: bool = False
+    models: tuple[str, ...] = ()
+    image_models: tuple[str, ...] = ()
+    vision_models: tuple[str, ...] = ()
+    hidden_models: tuple[str, ...] = ()
+    aliases: dict[str, str] = {}
+    params: tuple[str, ...] = CHAT_PARAMS
+    image_params: tuple[str, ...] = IMAGE_PARAMS
+    limits: Limits = Limits()
+    priority: int = 100
+
+
+class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A catalog file: named sets of parameters, and rows that are read one by one."""
+
+    params: dict[str, tuple[str, ...]] = {}
+    providers: tuple[dict[str, Any], ...] = ()
+
+
+def read(text: str, source: str, drivers: Iterable[str]) -> dict[str, Row]:
+    """Reads a catalog file's text into rows by id. A fault names the file, the row and the field."""
+    try:
+        catalog = msgspec.convert(yaml.safe_load(text) or {}, Catalog)
+    except (yaml.YAMLError, msgspec.ValidationError) as error:
+        raise SettingsError(f"{source}: {_one_line(error)}") from None
+    rows: dict[str, Row] = {}
+    for index, raw in enumerate(catalog.providers):
+        where = f"{source}: row {raw.get('id', index + 1)}"
+        row = _row(raw, catalog.params, where)
+        _check(row, where, set(drivers))
+        if row.id in rows:
+            raise SettingsError(f"{where}: id: stands twice in this file")
+        rows[row.id] = row
+    return rows
+
+
+def merge(shipped: dict[str, Row], own: dict[str, Row], source: str) -> tuple[Row, ...]:
+    """The shipped rows with a user's own added, or put in place of those with the same id."""
+    rows = shipped | own
+    folded: dict[str, str] = {}
+    for row in rows.values():
+        if (other := folded.setdefault(row.id.lower(), row.id)) != row.id:
+            raise SettingsError(f"{source}: row {row.id}: id: differs from {other} by case alone")
+    return tuple(sorted(rows.values(), key=lambda row: (row.priority, row.id.lower())))
+
+
+def _row(raw: dict[str, Any], sets: dict[str, tuple[str, ...]], where: str) -> Row:
+    raw = dict(raw)
+    for field, known in (("params", CHAT_PARAMS), ("image_params", IMAGE_PARAMS)):
+        if isinstance(raw.get(field), list):
+            raw[field] = _expand(raw[field], sets, set(known), f"{where}: {field}")
+    try:
+        return msgspec.convert(raw, Row)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}: {_field_first(error)}") from None
+
+
+def _expand(names: list[Any], sets: dict[str, tuple[str, ...]], known: set[str], where: str) -> list[str]:
+    out: dict[str, None] = {}
+    for name in names:
+        if str(name).startswith("@") and str(name)[1:] not in sets:
+            raise SettingsError(f"{where}: no set is named {name}")
+        for param in sets.get(str(name)[1:], ()) if str(name).startswith("@") else (name,):
+            if param not in known:
+                raise SettingsError(f"{where}: {param} is not a request field")
+            out[param] = None
+    return list(out)
+
+
+def _check(row: Row, where: str, drivers: set[str]) -> None:
+    if not _ID.fullmatch(row.id):
+        raise SettingsError(f"{where}: id: must be 1 to 64 letters, digits, dots, _ or -")
+    if row.driver not in drivers:
+        raise SettingsError(f"{where}: driver: {row.driver} is none of {', '.join(sorted(drivers))}")
+    if row.driver == "openai" and not re.match(r"https?://[^/]", row.base_url):
+        raise SettingsError(f"{where}: base_url: must begin with http:// or https://")
+    if row.key_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", row.key_env):
+        raise SettingsError(f"{where}: key_env: must be the name of an environment variable")
+
+
+def _field_first(error: Exception) -> str:
+    """msgspec says `... - at `$.field``; people look for the field first."""
+    message, _, path = str(error).partition(" - at `$.")
+    return f"{path.rstrip('`')}: {message}" if path else message
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,27 @@
+"""What every servicer needs to know of a call: who calls, from where, and until when."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import grpc.aio
+
+from server.routing.attempt import Deadline
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+def metadata(context: Context) -> Mapping[str, str]:
+    """The call's headers, names in lower case; of a repeated one the last."""
+    return {key: str(value) for key, value in context.invocation_metadata() or ()}
+
+
+def is_rest(headers: Mapping[str, str]) -> bool:
+    """Whether Envoy transcoded the call from REST."""
+    return "x-envoy-original-path" in headers
+
+
+def deadline(context: Context) -> Deadline:
+    """When the caller stops waiting, on the event loop's clock; None where it waits for ever."""
+    remaining = context.time_remaining()
+    return None if remaining is None else asyncio.get_running_loop().time() + remaining

@@ -1,0 +1,83 @@
+"""What must hold of a request before any provider is asked.
+
+Ranges that vendors differ in are theirs to check.
+"""
+
+import re
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.images_pb2 import GenerateImagesRequest
+from interference.v1.message_pb2 import ContentPart
+from server import forms
+from server.errors import InvalidRequest
+
+_MAX_PROVIDERS = 32
+_MAX_CHOICES = 128
+_MAX_IMAGES = 10
+_MAX_SIDE = 16_384
+_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}|auto")
+_CONTENT = ("text", "image_url", "input_audio", "file", "refusal")
+
+
+def chat(request: CreateCompletionRequest) -> None:
+    """Raises `InvalidRequest` that names the field at fault."""
+    _providers(request)
+    if not request.messages:
+        raise _wrong("messages", "is required: a list of at least one message")
+    for index, message in enumerate(request.messages):
+        where = f"messages[{index}]"
+        if not message.role:
+            raise _wrong(f"{where}.role", "is required")
+        for number, part in enumerate(message.content):
+            _part(part, f"{where}.content[{number}]")
+    if request.HasField("n") and not 1 <= request.n <= _MAX_CHOICES:
+        raise _wrong("n", f"must be 1 to {_MAX_CHOICES}")
+    _texts(request)
+
+
+def images(request: GenerateImagesRequest) -> None:
+    """Raises `InvalidRequest` that names the field at fault."""
+    _providers(request)
+    if not request.prompt:
+        raise _wrong("prompt", "is required")
+    if request.stream or request.partial_images:
+        raise _wrong("stream" if request.stream else "partial_images", "is not served for images")
+    if request.HasField("n") and not 1 <= request.n <= _MAX_IMAGES:
+        raise _wrong("n", f"must be 1 to {_MAX_IMAGES}")
+    if request.HasField("size") and not _SIZE.fullmatch(request.size):
+        raise _wrong("size", "must be WIDTHxHEIGHT in pixels, for example 512x512, or auto")
+    for name in ("width", "height"):
+        if request.HasField(name) and not 1 <= getattr(request, name) <= _MAX_SIDE:
+            raise _wrong(name, f"must be 1 to {_MAX_SIDE}")
+    if request.HasField("width") != request.HasField("height"):
+        missing = "height" if request.HasField("width") else "width"
+        raise _wrong(missing, "is required where the other side is given")
+    if request.HasField("size") and request.HasField("width"):
+        raise _wrong("size", "cannot be given beside width and height")
+    if request.response_format not in ("", "url", "b64_json"):
+        raise _wrong("response_format", "must be url or b64_json")
+    _texts(request)
+
+
+def _providers(request: CreateCompletionRequest | GenerateImagesRequest) -> None:
+    if len(request.providers) > _MAX_PROVIDERS:
+        raise _wrong("provider", f"must be at most {_MAX_PROVIDERS} ids")
+
+
+def _part(part: ContentPart, where: str) -> None:
+    given = [field.name for field, _ in part.ListFields() if field.name in _CONTENT]
+    if len(given) > 1:
+        raise _wrong(where, f"must hold one of {', '.join(given)}")
+    if not given and not part.extra_json:
+        raise _wrong(where, f"must hold one of {', '.join(_CONTENT)}")
+    if part.type and given and part.type in _CONTENT and part.type != given[0]:
+        raise _wrong(f"{where}.type", f"is {part.type}, but {given[0]} is given")
+
+
+def _texts(request: CreateCompletionRequest | GenerateImagesRequest) -> None:
+    for field, fault in forms.check(request):
+        raise _wrong(field, fault)
+
+
+def _wrong(param: str, fault: str) -> InvalidRequest:
+    return InvalidRequest(f"{param} {fault}.", param=param)

@@ -1,0 +1,199 @@
+"""The one HTTP client: sockets, TLS, limits in time and size, and what can go wrong with them.
+
+aiohttp, because it closes the socket as soon as the task that waits on it is cancelled.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from server.errors import AttemptFailed
+from server.rows import Limits
+from server.sse import EventReader, EventTooLong
+
+_LINGER = 1.0  # seconds in which a finished stream may still end its body, to reuse the connection
+_ERROR_BYTES = 256 * 1024  # of an answer that is no success; the rest says nothing more
+_EVENT_BYTES = 16 * 2**20  # of one server-sent event: a streamed image or sound fits
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request as the transport sends it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """An answer as the transport read it, whole. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Answer:
+    """An answer whose body is still to be read."""
+
+    def __init__(self, response: aiohttp.ClientResponse, limit: int) -> None:
+        self._response = response
+        self._limit = limit
+        self.status = response.status
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether the body is server-sent events."""
+        return self._response.content_type == "text/event-stream"
+
+    async def read(self) -> HttpAnswer:
+        """Reads the body whole."""
+        limit = self._limit if self.status == 200 else _ERROR_BYTES
+        body = bytearray()
+        async with aclosing(self._blocks()) as blocks:
+            async for block in blocks:
+                body += block
+                if len(body) > limit and self.status == 200:
+                    raise AttemptFailed("broken_answer", f"answered with more than {limit} bytes")
+                if len(body) > limit:
+                    break
+        headers = {name.lower(): value for name, value in self._response.headers.items()}
+        return HttpAnswer(self.status, headers, bytes(body))
+
+    async def events(self) -> AsyncGenerator[bytes, None]:
+        """Reads the body as server-sent events: the data of each."""
+        reader = EventReader(_EVENT_BYTES)
+        try:
+            async with aclosing(self._blocks()) as blocks:
+                async for block in blocks:
+                    for event in reader.feed(block):
+                        yield event
+            for event in reader.close():
+                yield event
+        except EventTooLong:
+            raise AttemptFailed(
+                "broken_answer", f"sent an event of more than {_EVENT_BYTES} bytes"
+            ) from None
+
+    async def _blocks(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for block in self._response.content.iter_any():
+                yield block
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure(error) from error
+
+
+class Transport:
+    """Sends requests over kept connections. Redirects are not followed: a key stays where it was sent.
+
+    `max_answer_bytes` bounds a whole answer. Made by `connect`.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, max_answer_bytes: int) -> None:
+        self._session = session
+        self._limit = max_answer_bytes
+        self._lingering: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def open(self, request: HttpRequest, limits: Limits) -> AsyncIterator[Answer]:
+        """Sends a request and gives its answer. `limits.connect` counts; the caller counts the rest.
+
+        Raises `AttemptFailed` with cause `connect_failed`, `connection_lost`, `timed_out` or
+        `broken_answer`.
+        """
+        try:
+            response = await self._session.request(
+                request.method,
+                request.url,
+                data=request.body or None,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect),
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure(error) from error
+        try:
+            yield Answer(response, self._limit)
+        except BaseException:
+            response.close()
+            raise
+        self._release(response)
+
+    async def close(self) -> None:
+        """Drops the connections that finished streams still hold."""
+        for task in self._lingering:
+            task.cancel()
+        await asyncio.gather(*self._lingering, return_exceptions=True)
+
+    def _release(self, response: aiohttp.ClientResponse) -> None:
+        """Gives the connection back for reuse where the body ends soon, and closes it otherwise."""
+        if response.content.is_eof() or response.closed:
+            response.release()
+            return
+        task = asyncio.get_running_loop().create_task(_linger(response))
+        self._lingering.add(task)
+        task.add_done_callback(self._lingering.discard)
+
+
+@asynccontextmanager
+async def connect(max_answer_bytes: int) -> AsyncIterator[Transport]:
+    """A transport with its pool of connections, closed at the end."""
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"user-agent": "interference", "accept-encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None),
+        trust_env=False,
+    ) as session:
+        transport = Transport(session, max_answer_bytes)
+        try:
+            yield transport
+        finally:
+            await transport.close()
+
+
+async def _linger(response: aiohttp.ClientResponse) -> None:
+    try:
+        async with asyncio.timeout(_LINGER):
+            if not await response.content.read(1):
+                response.release()
+                return
+    except (aiohttp.ClientError, OSError, ValueError):
+        pass
+    finally:
+        response.close()
+
+
+def _failure(error: Exception) -> AttemptFailed:
+    """What an exception of the client, the socket or TLS means. The one place that knows them."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return AttemptFailed("timed_out", "no connection within the connect limit")
+        case aiohttp.ServerTimeoutError() | TimeoutError():
+            return AttemptFailed("timed_out", "no answer in time")
+        case aiohttp.ClientConnectorDNSError():
+            return AttemptFailed("connect_failed", f"its host {error.host} cannot be resolved")
+        case aiohttp.ClientConnectorCertificateError():
+            reason = getattr(error.certificate_error, "verify_message", "") or "not trusted"
+            return AttemptFailed("connect_failed", f"its TLS certificate was refused: {reason}")
+        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
+            return AttemptFailed("connect_failed", "TLS could not be agreed on")
+        case aiohttp.ClientConnectorError():
+            return AttemptFailed(
+                "connect_failed",
+                f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror}",
+            )
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
+            return AttemptFailed("connection_lost", "the connection was lost before the answer")
+        case aiohttp.ClientPayloadError():
+            return AttemptFailed("connection_lost", "the connection was lost within the answer")
+        case aiohttp.InvalidURL():
+            return AttemptFailed("connect_failed", "its base_url is not a valid address")
+        case _:
+            return AttemptFailed("broken_answer", "answered with something that is not valid HTTP")
