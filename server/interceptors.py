@@ -1,23 +1,28 @@
 """What stands around every call of ours: the caller's key is checked, and errors become statuses."""
 
+from __future__ import annotations
+
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 
 from server.errors import Defect, InterferenceError, Unauthenticated
 from server.services import call, failure
-from server.services.call import Context
 
 _log = logging.getLogger(__name__)
 _OURS = "/interference.v1."
 _OPEN = frozenset({"/interference.v1.Images/GetMedia"})  # its names are secrets themselves
 _KEY_HEADERS = ("g4f-api-key", "x-api-key")
 
-Handler = grpc.RpcMethodHandler[Any, Any]
+if TYPE_CHECKING:  # generic in the stubs alone
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from server.services.call import Context
+
+    Handler = grpc.RpcMethodHandler[Any, Any]
 
 
 class Edge(grpc.aio.ServerInterceptor):

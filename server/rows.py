@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -49,6 +49,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     aliases: dict[str, str] = {}
     params: tuple[str, ...] = CHAT_PARAMS
     image_params: tuple[str, ...] = IMAGE_PARAMS
+    unsupported: Literal["refuse", "drop"] = "refuse"
     limits: Limits = Limits()
     priority: int = 100
 

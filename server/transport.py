@@ -4,6 +4,7 @@ aiohttp, because it closes the socket as soon as the task that waits on it is ca
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -170,6 +171,10 @@ async def _linger(response: aiohttp.ClientResponse) -> None:
         response.close()
 
 
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno).lower() if error.errno else "connection refused"
+
+
 def _failure(error: Exception) -> AttemptFailed:
     """What an exception of the client, the socket or TLS means. The one place that knows them."""
     match error:
@@ -187,7 +192,7 @@ def _failure(error: Exception) -> AttemptFailed:
         case aiohttp.ClientConnectorError():
             return AttemptFailed(
                 "connect_failed",
-                f"cannot connect to {error.host}:{error.port}: {error.os_error.strerror}",
+                f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}",
             )
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
             return AttemptFailed("connection_lost", "the connection was lost before the answer")

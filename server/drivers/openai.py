@@ -18,6 +18,7 @@ from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResp
 from server import forms
 from server.drivers.base import Target
 from server.errors import AttemptFailed, RequestRefused
+from server.rows import CHAT_PARAMS, IMAGE_PARAMS
 from server.transport import HttpAnswer, HttpRequest
 
 # Other spellings of contract fields among OpenAI-compatible servers (DeepSeek, vLLM, llama.cpp).
@@ -64,12 +65,13 @@ class OpenAIDialect:
     ) -> HttpRequest:
         """POST /chat/completions."""
         honoured = target.row.params
-        body = {"model": target.model, **forms.lower(request, _CHAT_ENVELOPE)}
+        body = forms.lower(request, _CHAT_ENVELOPE)
         for name, twin in _TWINS:
             if name in body and name not in honoured and twin in honoured:
                 body.setdefault(twin, body.pop(name))
-        if request.n == 1 and "n" not in honoured:
-            body.pop("n", None)
+        if request.n == 1 or target.row.unsupported == "drop":
+            body = _without(body, CHAT_PARAMS, honoured)
+        body["model"] = target.model
         if stream:
             body["stream"] = True
             if request.HasField("stream_options") and "stream_options" in honoured:
@@ -102,8 +104,11 @@ class OpenAIDialect:
 
     def images_request(self, request: GenerateImagesRequest, target: Target) -> HttpRequest:
         """POST /images/generations. The size is given in the fields that the provider has for it."""
-        body = {"model": target.model, **forms.lower(request, _IMAGE_ENVELOPE)}
         honoured = target.row.image_params
+        body = forms.lower(request, _IMAGE_ENVELOPE)
+        if request.n == 1 or target.row.unsupported == "drop":
+            body = _without(body, IMAGE_PARAMS, honoured)
+        body["model"] = target.model
         if request.HasField("response_format") and "response_format" in honoured:
             body["response_format"] = request.response_format
         body |= _size(request, honoured)
@@ -178,6 +183,11 @@ def _headers(target: Target) -> dict[str, str]:
 def _post(target: Target, path: str, body: dict[str, Any]) -> HttpRequest:
     headers = {"content-type": "application/json", **_headers(target)}
     return HttpRequest("POST", f"{_base(target)}/{path}", headers, msgspec.json.encode(body))
+
+
+def _without(body: dict[str, Any], known: tuple[str, ...], honoured: tuple[str, ...]) -> dict[str, Any]:
+    """The body without the parameters that the provider does not take."""
+    return {name: value for name, value in body.items() if name in honoured or name not in known}
 
 
 def _size(request: GenerateImagesRequest, honoured: tuple[str, ...]) -> dict[str, Any]:

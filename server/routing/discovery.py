@@ -59,7 +59,7 @@ async def refresh(provider: Provider) -> bool:
         told = str(error) or "its list of models did not come in time"
         _log.debug("%s: %s", provider.id, told)
         if provider.row.probe:
-            provider.unreachable = f"start it at {provider.row.base_url} ({told})"
+            provider.unreachable = f"nothing answers at {provider.row.base_url}"
         return False
     provider.unreachable = ""
     if provider.row.discover:

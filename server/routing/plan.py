@@ -82,6 +82,8 @@ def _fault(provider: Provider, model: str, request: Request) -> tuple[str, str] 
     if not model or not provider.may_have(model, images=images):
         kind = "image model" if images else "chat model"
         return "no_such_model", f"has no {kind} {model}".rstrip()
+    if provider.row.unsupported == "drop":
+        return None
     honoured = provider.row.image_params if images else provider.row.params
     refused = [name for name in _given(request) if not {name, _TWINS.get(name)} & set(honoured)]
     return ("parameter_unsupported", f"does not take {', '.join(refused)}") if refused else None
