@@ -19,6 +19,8 @@ from google.protobuf.message_factory import GetMessageClass
 from interference.v1 import form_pb2
 
 M = TypeVar("M", bound=Message)
+# What decoding hostile JSON can raise: the last is for nesting.
+JSON_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 Json = dict[str, Any]
 
 _EXTRA_JSON = "extra_json"
@@ -51,7 +53,7 @@ class _Shape:
     """What is needed of one message type, looked up once."""
 
     fields: dict[str, _Field]
-    discriminator: str
+    discriminator: form_pb2.Discriminator
     has_extra: bool
 
 
@@ -96,8 +98,10 @@ def lower(message: Message, skip: frozenset[str] = frozenset()) -> Json:
         if name in skip or name in (_EXTRA_JSON, _EXTRA):
             continue
         out[name] = _lower_value(shape.fields[name], value)
-    if shape.discriminator and out and shape.discriminator not in out:
-        out = {shape.discriminator: next(iter(out)), **out}
+    says = shape.discriminator
+    if says.field and says.field not in out:
+        set_cases = [case for case in says.cases if case in out]
+        out = ({says.field: set_cases[0]} if set_cases else {}) | out
     return out | _additions(message, shape)
 
 
@@ -234,7 +238,7 @@ def _text_faults(text: str, wanted: Any) -> Iterator[str]:
     try:
         msgspec.json.decode(text, type=wanted)
         msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except JSON_FAULTS as error:
         yield f"is not valid JSON text: {error}"
 
 

@@ -203,14 +203,14 @@ def _size(request: GenerateImagesRequest, honoured: tuple[str, ...]) -> dict[str
 def _decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except forms.JSON_FAULTS:
         raise AttemptFailed(_FAILED, "answered with something that is not JSON") from None
 
 
 def _try_decode(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except forms.JSON_FAULTS:
         return None
 
 

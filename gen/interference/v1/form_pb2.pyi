@@ -6,9 +6,11 @@ The edge lifts REST bodies from that JSON onto the contract, and the OpenAI driv
 contract onto that JSON again; both read these options from the descriptor.
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pb2 as _descriptor_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import extension_dict as _extension_dict
 import builtins as _builtins
 import sys
@@ -56,11 +58,39 @@ class FieldForm(_message.Message):
 
 Global___FieldForm: _TypeAlias = FieldForm  # noqa: Y015
 
+@_typing.final
+class Discriminator(_message.Message):
+    """Which field of a message says which of its other fields is in use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    CASES_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The string field that says it, for example `type`. Left empty, it is filled with the name of the
+    case that is set.
+    """
+    @_builtins.property
+    def cases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The fields of which one is in use."""
+
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        cases: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cases", b"cases", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Discriminator: _TypeAlias = Discriminator  # noqa: Y015
+
 FORM_FIELD_NUMBER: _builtins.int
 DISCRIMINATOR_FIELD_NUMBER: _builtins.int
 form: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldForm]
 """The JSON form of the field."""
-discriminator: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
-"""The name of this message's string field that tells which of its other fields is in use, for
-example `type`. Left empty, it is filled with the name of the first other field that is set.
-"""
+discriminator: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___Discriminator]
+"""Which field says which of the others is in use."""

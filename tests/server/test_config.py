@@ -1,0 +1,91 @@
+"""Settings, and the keys: where they come from, and which faults are named."""
+
+from pathlib import Path
+
+import pytest
+
+from server import rows
+from server.config import Secrets, Settings, check_keys, load_catalog, load_settings
+from server.errors import SettingsError
+
+ROW = rows.Row(id="Groq", driver="openai", base_url="https://x/v1", key_env="GROQ_API_KEY")
+
+
+def test_without_a_file_everything_has_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings(None, {"port": None})
+    assert (settings.host, settings.port, settings.grpc_port) == ("127.0.0.1", 1337, 50051)
+
+
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text("port: 1\nworkers: 3\n")
+    settings = load_settings(str(file), {"port": 2, "workers": None})
+    assert (settings.port, settings.workers) == (2, 3)
+
+
+def test_a_catalog_is_found_beside_the_settings_file(tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text("providers: own.yaml")
+    (tmp_path / "own.yaml").write_text("providers: [{id: Mine, driver: echo, priority: 1}]")
+    settings = load_settings(str(tmp_path / "s.yaml"), {})
+    assert load_catalog(settings, ("openai", "echo", "canvas"))[0].id == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        pytest.param("port: x", "s.yaml: port: Expected `int`", id="type"),
+        pytest.param("port: 70000", "s.yaml: port: ", id="range"),
+        pytest.param("prot: 5", "prot", id="misspelt"),
+        pytest.param("[1]", "must be a mapping", id="no mapping"),
+        pytest.param("a: [", "s.yaml: while parsing", id="not YAML"),
+        pytest.param("media: {max_bytes: 1}", "s.yaml: media.max_bytes", id="nested"),
+    ],
+)
+def test_a_fault_names_file_and_field(text: str, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "s.yaml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as raised:
+        load_settings(str(file), {})
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"cannot read .*none.yaml: No such file"):
+        load_settings(str(tmp_path / "none.yaml"), {})
+
+
+def test_a_key_comes_from_the_environment_or_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(" from-a-file\n")
+    secrets = Secrets({"A": "from-the-environment", "B_FILE": str(tmp_path / "key"), "C": ""})
+    assert secrets.key("A") == "from-the-environment"
+    assert secrets.key("B") == "from-a-file"
+    assert secrets.key("C") is None
+    assert "from" not in repr(secrets)
+
+
+def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    secrets = Secrets({"GROQ_API_KEY_FILE": str(tmp_path / "none")})
+    with pytest.raises(SettingsError, match="GROQ_API_KEY_FILE: cannot read"):
+        check_keys(Settings(), [ROW], secrets)
+
+
+def test_a_required_provider_without_its_key_stops_the_start() -> None:
+    settings = Settings(require=("Groq",))
+    with pytest.raises(SettingsError, match="Groq needs a key: set GROQ_API_KEY"):
+        check_keys(settings, [ROW], Secrets({}))
+    check_keys(settings, [ROW], Secrets({"GROQ_API_KEY": "k"}))
+
+
+def test_a_required_provider_that_does_not_exist_stops_the_start() -> None:
+    with pytest.raises(SettingsError, match="no provider has the id Qroq"):
+        check_keys(Settings(require=("Qroq",)), [ROW], Secrets({}))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::"])
+def test_an_open_address_needs_a_key_or_a_word(host: str) -> None:
+    with pytest.raises(SettingsError, match="set INTERFERENCE_API_KEY"):
+        check_keys(Settings(host=host), [], Secrets({}))
+    check_keys(Settings(host=host), [], Secrets({"INTERFERENCE_API_KEY": "k"}))
+    check_keys(Settings(host=host, open=True), [], Secrets({}))
