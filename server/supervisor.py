@@ -78,17 +78,18 @@ class Supervisor:
         for worker in self._workers:
             processes.check_free(settings.host, worker.port, "--grpc-port")
         await asyncio.gather(*(worker.start() for worker in self._workers))
-        self._configure()
+        self._configure(settings.port)
         await self._envoy.start()
         port = await self._port()
+        self._configure(port)  # for when Envoy is started anew
         enabled = await self._until_healthy(port)
         self._announce(port, enabled, time.monotonic() - began)
 
-    def _configure(self) -> None:
+    def _configure(self, port: int) -> None:
         settings = self._settings
         edge = interference_edge.EdgeSettings(
             host=settings.host,
-            port=settings.port,
+            port=port,
             workers=tuple((_reachable(settings.host), worker.port) for worker in self._workers),
             max_body_bytes=settings.max_body_bytes,
             max_answer_bytes=2 * settings.max_answer_bytes,

@@ -1,0 +1,241 @@
+"""The command line and the life of the processes behind it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import requests
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.calls import TIMEOUT, body, over_grpc, rest
+from tests.programs import alive, environment, wait_until
+from tests.service import COMMAND, Service, row, serving
+from tests.upstream import CONTENT, Upstream
+
+
+def run(*arguments: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *arguments],
+        cwd=folder,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+
+
+# --- Words ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [[], ["serve"], ["providers"], ["check"]])
+def test_each_command_has_help(command: list[str], tmp_path: Path) -> None:
+    done = run(*command, "--help", folder=tmp_path)
+    assert done.returncode == 0
+    assert "usage: interference" in done.stdout
+    assert "SUPPRESS" not in done.stdout
+
+
+def test_check_says_whether_the_settings_are_valid(tmp_path: Path) -> None:
+    done = run("check", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The settings are valid: 20 providers" in done.stdout
+
+
+def test_providers_are_a_table_with_what_to_do(tmp_path: Path) -> None:
+    lines = run("providers", folder=tmp_path).stdout.splitlines()
+    assert lines[0].split() == ["ID", "ENABLED", "MODELS"]
+    table = {line.split()[0]: line for line in lines[1:]}
+    assert re.fullmatch(r"Echo +yes +echo", table["Echo"])
+    assert "set OPENAI_API_KEY" in table["OpenAI"]
+    assert "nothing answers at http://localhost:11434/v1" in table["Ollama"]
+
+
+def test_a_settings_file_in_the_folder_is_found(tmp_path: Path) -> None:
+    (tmp_path / "interference.yaml").write_text("require: [Groq]")
+    done = run("check", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "interference: require: Groq needs a key: set GROQ_API_KEY\n"
+
+
+def _taken() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+@pytest.mark.parametrize(
+    ("option", "others"),
+    [("--port", ["--grpc-port", "0"]), ("--grpc-port", ["--port", "0", "--workers", "1"])],
+)
+def test_a_taken_port_is_one_line_and_code_2(option: str, others: list[str], tmp_path: Path) -> None:
+    with _taken() as taken:
+        port = taken.getsockname()[1]
+        done = run("serve", option, str(port), *others, folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in done.stderr
+    assert option in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "variables", "arguments", "told"),
+    [
+        pytest.param({"interference.yaml": "port: x"}, {}, [], "interference.yaml: port:", id="type"),
+        pytest.param({"interference.yaml": "a: ["}, {}, [], "interference.yaml: while", id="YAML"),
+        pytest.param({}, {}, ["--config", "none.yaml"], "cannot read none.yaml", id="no file"),
+        pytest.param(
+            {"own.yaml": "providers: [{id: A, driver: x}]"},
+            {},
+            ["--providers", "own.yaml"],
+            "own.yaml: row A: driver: x is none of",
+            id="a row",
+        ),
+        pytest.param(
+            {}, {"GROQ_API_KEY_FILE": "none"}, [], "GROQ_API_KEY_FILE: cannot read none", id="a key file"
+        ),
+        pytest.param({}, {}, ["--host", "0.0.0.0"], "set INTERFERENCE_API_KEY", id="no key asked"),
+        pytest.param({}, {}, ["--workers", "-1"], "workers", id="workers"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_code_2(
+    files: dict[str, str], variables: dict[str, str], arguments: list[str], told: str, tmp_path: Path
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = run("serve", *arguments, folder=tmp_path, **variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert told in done.stderr
+
+
+# --- Processes -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own(upstream: Upstream, tmp_path: Path) -> Any:
+    """A service that the test may break."""
+    rows = [row(name, f"{upstream.url}/{name}/v1") for name in ("ok", "half")]
+    with serving(tmp_path, rows, grace=5) as service:
+        yield service
+
+
+def _workers(service: Service) -> list[int]:
+    found = []
+    for pid in service.program.descendants():
+        command = subprocess.run(
+            ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
+        ).stdout
+        if "server worker" in command:
+            found.append(pid)
+    return found
+
+
+def test_a_crashed_worker_is_started_anew_on_its_port(own: Service) -> None:
+    [first, second] = _workers(own)
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: len(set(_workers(own)) - {first, second}) == 1, lambda: own.program.said)
+
+    def served(port: int) -> bool:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT, wait_for_ready=True)
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    assert all(served(port) for port in own.worker_ports)
+    assert "was ended by SIGKILL; starting it anew" in own.program.said
+    assert rest(own, body("ok")).code == 200
+
+
+def test_envoy_is_started_anew_too(own: Service) -> None:
+    [envoy] = [p for p in own.program.descendants() if _is_envoy(p)]
+    os.kill(envoy, signal.SIGKILL)
+    wait_until(lambda: _answers(own), lambda: own.program.said)
+    assert "Envoy was ended by SIGKILL; starting it anew" in own.program.said
+
+
+def _is_envoy(pid: int) -> bool:
+    command = ["ps", "-o", "args=", "-p", str(pid)]
+    return "--config-path" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _answers(service: Service) -> bool:
+    try:
+        return rest(service, body("ok")).code == 200
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_is_in_order_and_leaves_nothing_behind(own: Service, number: signal.Signals) -> None:
+    started = own.program.descendants()
+    assert len(started) >= 4  # two workers, Envoy, and who watches over it
+    assert own.program.stop(number) == 0
+    assert not any(map(alive, started))
+
+
+def test_running_streams_finish_within_the_grace_time(own: Service, upstream: Upstream) -> None:
+    url = f"{own.base_url}/chat/completions"
+    echo = body("Echo", model="echo", stream=True)
+    with requests.post(url, json=body("half", stream=True), stream=True, timeout=TIMEOUT) as answer:
+        lines = answer.iter_lines()
+        assert CONTENT[0].encode() in next(lines)
+        own.program.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Ending" in own.program.said, lambda: own.program.said)
+        wait_until(lambda: _refused(url, echo), lambda: "new calls are still taken")
+        assert upstream.open >= 1
+        assert own.program.process.poll() is None
+        rest_of_it = list(lines)
+    assert own.program.process.wait(timeout=TIMEOUT) == 0
+    assert b"data: [DONE]" not in rest_of_it  # it never finished; the grace time ended it
+
+
+def _refused(url: str, request: Any) -> bool:
+    try:
+        return requests.post(url, json=request, timeout=TIMEOUT).status_code == 503
+    except requests.ConnectionError:
+        return True
+
+
+def test_health_says_not_serving_before_the_end(own: Service) -> None:
+    with grpc.insecure_channel(own.worker) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
+        assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
+        own.program.process.send_signal(signal.SIGTERM)
+        assert next(watch).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert over_grpc(own, "ok", stream=True, address=own.worker).code == "OK"  # in the notice time
+    assert own.program.process.wait(timeout=TIMEOUT) == 0
+
+
+def test_nothing_is_left_when_the_command_itself_is_killed(own: Service) -> None:
+    started = own.program.descendants()
+    own.program.process.kill()
+    wait_until(lambda: not any(map(alive, started)), lambda: "processes were left behind")
+
+
+# --- Keys ----------------------------------------------------------------------------------------------
+
+
+def test_where_a_key_is_asked_callers_must_show_it(upstream: Upstream, tmp_path: Path) -> None:
+    key = "the-services-own-key"
+    rows = [row("ok", f"{upstream.url}/ok/v1")]
+    with serving(tmp_path, rows, {"INTERFERENCE_API_KEY": f"{key} another"}) as service:
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": f"Basic {key}"}):
+            for stream in (False, True):
+                outcome = rest(service, body("ok", stream=stream), headers=headers)
+                assert (outcome.code, outcome.error["error"]["type"]) == (401, "authentication_error")
+                assert key not in str(outcome.error)
+        for headers in (
+            {"authorization": f"Bearer {key}"},
+            {"authorization": "bearer another"},
+            {"g4f-api-key": key},
+            {"x-api-key": key},
+        ):
+            assert rest(service, body("ok"), headers=headers).code == 200
+            assert key not in str(upstream.last())
+        assert over_grpc(service, "ok", stream=False).code == "UNAUTHENTICATED"
+        assert key not in service.program.said

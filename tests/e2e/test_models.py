@@ -1,0 +1,84 @@
+"""What there is to ask for: models and providers, over REST and gRPC."""
+
+import grpc
+import pytest
+import requests
+
+from interference.v1.models_pb2 import GetModelRequest, ListModelsRequest
+from interference.v1.models_pb2_grpc import ModelsStub
+from interference.v1.providers_pb2 import GetProviderRequest, ListProvidersRequest
+from interference.v1.providers_pb2_grpc import ProvidersStub
+from tests.calls import TIMEOUT
+from tests.programs import wait_until
+from tests.service import Service, row, serving
+from tests.upstream import Upstream
+
+
+def get(service: Service, path: str) -> requests.Response:
+    return requests.get(f"{service.base_url}/{path}", timeout=TIMEOUT)
+
+
+def test_models_are_listed_once_with_their_providers(service: Service) -> None:
+    listed = get(service, "models").json()
+    assert listed["object"] == "list"
+    ids = [model["id"] for model in listed["data"]]
+    assert ids == sorted(set(ids))
+    found = {model["id"]: model for model in listed["data"]}
+    assert found["echo"] == {
+        "id": "echo",
+        "object": "model",
+        "created": 0,
+        "owned_by": "Echo (no model: repeats your last message)",
+        "image": False,
+        "vision": False,
+        "provider": False,
+        "providers": ["Echo"],
+    }
+    assert found["canvas"]["image"] is True
+    assert "no-key" not in found["m"]["providers"]
+
+
+@pytest.mark.parametrize("name", ["m", "ok/m", "Echo/echo"])
+def test_a_model_is_described_by_a_name_with_or_without_a_slash(service: Service, name: str) -> None:
+    model = get(service, f"models/{name}").json()
+    assert (model["id"], model["object"]) == (name, "model")
+
+
+@pytest.mark.parametrize("name", ["nope", "a/b/c", "no-key/m"])
+def test_a_model_that_nobody_has_is_a_404(service: Service, name: str) -> None:
+    answer = get(service, f"models/{name}")
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "model_not_found"
+
+
+def test_grpc_tells_the_same(service: Service) -> None:
+    with grpc.insecure_channel(service.envoy) as channel:
+        models = ModelsStub(channel)
+        providers = ProvidersStub(channel)
+        ids = [model.id for model in models.ListModels(ListModelsRequest(), timeout=TIMEOUT).data]
+        assert ids == [model["id"] for model in get(service, "models").json()["data"]]
+        assert models.GetModel(GetModelRequest(model="ok/m"), timeout=TIMEOUT).id == "ok/m"
+        names = [p.id for p in providers.ListProviders(ListProvidersRequest(), timeout=TIMEOUT)]
+        assert names == [provider["id"] for provider in get(service, "providers").json()]
+        details = providers.GetProvider(GetProviderRequest(provider="picky"), timeout=TIMEOUT)
+        assert list(details.params) == ["seed"]
+
+
+def test_a_list_of_models_is_asked_of_the_upstream(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = [
+        row("Found", f"{upstream.url}/ok/v1", discover=True, models=[], image_models=["f*"]),
+        row("Local", f"{upstream.url}/ok/v1", discover=True, probe=True, hidden_models=["m"]),
+        row("Absent", "http://127.0.0.1:1/v1", discover=True, probe=True),
+    ]
+    with serving(tmp_path_factory.mktemp("discovery"), rows) as service:
+        local = get(service, "providers/Local").json()  # a probe is awaited by the start
+        assert (local["enabled"], local["models"]) == (True, ["found"])
+        absent = get(service, "providers/Absent").json()
+        assert (absent["enabled"], absent["reason"]) == (False, "nothing answers at http://127.0.0.1:1/v1")
+        wait_until(
+            lambda: get(service, "providers/Found").json()["models"] == ["m"],
+            lambda: get(service, "providers/Found").text,
+        )
+        assert get(service, "providers/Found").json()["image_models"] == ["found"]

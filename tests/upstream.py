@@ -1,0 +1,302 @@
+"""A scripted upstream on real sockets: OpenAI-compatible where the script says so, and hostile elsewhere.
+
+The first part of the path names the script: a catalog row with the base URL `{url}/{script}/v1` gets what
+the script does, at every call. What arrived is kept in `seen`, the oldest first.
+"""
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+CONTENT = ["Hello", " from", " the", " script", "."]
+TEXT = "".join(CONTENT)
+USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+RETRY_AFTER = 7  # seconds, what a 429 asks for
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that arrived. Header names are in lower case."""
+
+    script: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Call:
+    """A request that is being answered."""
+
+    seen: Seen
+    writer: asyncio.StreamWriter
+    gone: asyncio.Event  # set when the caller has closed the connection
+
+    @property
+    def stream(self) -> bool:
+        """Whether a stream was asked for."""
+        return bool(isinstance(self.seen.body, dict) and self.seen.body.get("stream"))
+
+    def send(self, data: bytes) -> None:
+        """Sends bytes as they are."""
+        self.writer.write(data)
+
+    def answer(
+        self, body: Any, status: int = 200, content_type: str = "application/json", **headers: str
+    ) -> None:
+        """Sends a whole answer."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        lines = [f"HTTP/1.1 {status} Scripted", f"content-type: {content_type}"]
+        lines += [f"content-length: {len(data)}", *(f"{k}: {v}" for k, v in headers.items())]
+        self.send("\r\n".join([*lines, "", ""]).encode() + data)
+
+    def begin(self) -> None:
+        """Begins a stream of events."""
+        self.send(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+
+    def block(self, data: bytes) -> None:
+        """Sends a block of the stream."""
+        self.send(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def event(self, **members: Any) -> None:
+        """Sends an event of the stream."""
+        self.block(b"data: " + json.dumps(members).encode() + b"\n\n")
+
+    def delta(self, finish_reason: str | None = None, **delta: Any) -> None:
+        """Sends a chunk with a delta."""
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        self.event(id="up-1", object="chat.completion.chunk", created=5, model="m", choices=[choice])
+
+    def end(self, last: bytes = b"data: [DONE]\n\n") -> None:
+        """Ends the stream."""
+        if last:
+            self.block(last)
+        self.send(b"0\r\n\r\n")
+
+    def cut(self) -> None:
+        """Closes the connection in the middle of things."""
+        self.writer.close()
+
+
+Script = Callable[[Call], Awaitable[None]]
+SCRIPTS: dict[str, Script] = {}
+
+
+def script(function: Script) -> Script:
+    """Makes a function the script of its name, with `-` for `_`."""
+    SCRIPTS[function.__name__.removeprefix("_").replace("_", "-")] = function
+    return function
+
+
+@script
+async def ok(call: Call) -> None:
+    """Answers as a model server does."""
+    if call.seen.path.endswith("/models"):
+        call.answer({"data": [{"id": "m"}, {"id": "found"}]})
+    elif call.stream:
+        call.begin()
+        call.delta(role="assistant", content="")
+        for word in CONTENT:
+            call.delta(content=word)
+        call.delta(finish_reason="stop")
+        if (call.seen.body.get("stream_options") or {}).get("include_usage"):
+            call.event(
+                id="up-1", choices=[], usage={"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+            )
+        call.end()
+    else:
+        message = {"role": "assistant", "content": TEXT}
+        call.answer(
+            {
+                "id": "up-1",
+                "object": "chat.completion",
+                "created": 5,
+                "model": "m",
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": USAGE,
+            }
+        )
+
+
+@script
+async def silent(call: Call) -> None:
+    """Takes the request and says nothing until the caller leaves."""
+    await call.gone.wait()
+
+
+@script
+async def half(call: Call) -> None:
+    """Sends some content and then nothing until the caller leaves."""
+    call.begin()
+    call.delta(role="assistant", content=CONTENT[0])
+    await call.gone.wait()
+
+
+@script
+async def reset(call: Call) -> None:
+    """Drops the connection instead of answering."""
+    call.cut()
+
+
+@script
+async def html(call: Call) -> None:
+    """A web page with a 200."""
+    call.answer(b"<html>Please log in</html>", content_type="text/html")
+
+
+@script
+async def empty(call: Call) -> None:
+    """A 200 with nothing in it, or a stream without events."""
+    if call.stream:
+        call.begin()
+        call.end(b"")
+    else:
+        call.answer(b"")
+
+
+@script
+async def garbage(call: Call) -> None:
+    """JSON that is none."""
+    if call.stream:
+        call.begin()
+        call.block(b'data: {"choices": [{]\n\n')
+        call.end()
+    else:
+        call.answer(b'{"choices": [{]')
+
+
+@script
+async def error_first(call: Call) -> None:
+    """A stream that begins with a role and an error."""
+    call.begin()
+    call.delta(role="assistant", content="")
+    call.event(error={"message": "overloaded", "code": 503})
+    call.end()
+
+
+@script
+async def error_later(call: Call) -> None:
+    """A stream that has an error after some content."""
+    call.begin()
+    call.delta(role="assistant", content=CONTENT[0])
+    call.event(error={"message": "overloaded"})
+    call.end()
+
+
+@script
+async def cut_later(call: Call) -> None:
+    """A stream whose connection drops after some content."""
+    call.begin()
+    call.delta(role="assistant", content=CONTENT[0])
+    call.delta(content=CONTENT[1])
+    await call.writer.drain()
+    call.cut()
+
+
+@script
+async def no_finish(call: Call) -> None:
+    """A stream that ends in order, but never said why it stopped."""
+    call.begin()
+    call.delta(role="assistant", content=CONTENT[0])
+    call.end()
+
+
+@script
+async def redirect(call: Call) -> None:
+    """Points elsewhere."""
+    call.answer(b"", 302, location=f"{call.seen.headers['x-base']}/ok/v1/chat/completions")
+
+
+@script
+async def image_url(call: Call) -> None:
+    """An image by address, whatever was asked for."""
+    call.answer({"created": 5, "data": [{"url": "https://images.example/1.png"}]})
+
+
+async def _status(call: Call, status: int) -> None:
+    error = {"message": f"the script says {status}", "type": "script", "param": "n", "code": f"c{status}"}
+    more = {"retry-after": str(RETRY_AFTER)} if status == 429 else {}
+    call.answer({"error": error}, status, **more)
+
+
+@dataclass
+class Upstream:
+    """A running upstream."""
+
+    url: str = ""
+    seen: list[Seen] = field(default_factory=list)
+    open: int = 0  # connections on which a request is being answered
+
+    def last(self) -> Seen:
+        """What arrived last."""
+        return self.seen[-1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while not writer.is_closing():
+                await self._one(reader, writer)
+        writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        first, *lines = head.split("\r\n")
+        pairs = (line.split(": ", 1) for line in lines if line)
+        headers = {name.lower(): value for name, value in pairs}
+        raw = await reader.readexactly(int(headers.get("content-length", 0)))
+        path = first.split()[1]
+        name = path.split("/")[1]
+        seen = Seen(name, path, {**headers, "x-base": self.url}, json.loads(raw) if raw else None)
+        self.seen.append(seen)
+        call = Call(seen, writer, asyncio.Event())
+        watch = asyncio.create_task(self._watch(reader, call.gone))
+        self.open += 1
+        try:
+            await (_status(call, int(name)) if name.isdigit() else SCRIPTS[name](call))
+            await writer.drain()
+        finally:
+            self.open -= 1
+            watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await watch
+
+    @staticmethod
+    async def _watch(reader: asyncio.StreamReader, gone: asyncio.Event) -> None:
+        """Sees the caller go. Callers do not send a second request before the answer to the first."""
+        if not await reader.read(1):
+            gone.set()
+
+
+@contextmanager
+def scripted_upstream() -> Iterator[Upstream]:
+    """Serves the scripts in a thread of its own."""
+    upstream = Upstream()
+    started = threading.Event()
+    loop = asyncio.new_event_loop()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        server = await asyncio.start_server(upstream._serve, "127.0.0.1", 0, limit=2**20)
+        upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        started.set()
+        await stop.wait()
+        server.close()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    started.wait(10)
+    try:
+        yield upstream
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
