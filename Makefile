@@ -49,8 +49,16 @@ run: $(VENV)/installed ## Serve on http://localhost:1337 (ARGS='--help' says wha
 # --- Check -----------------------------------------------------------------------------------------
 
 .PHONY: test
-test: check ## Everything that must hold before a change lands: checks, then tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: check ## Lint, types, fresh generated files, and all tests that need no compiler (ARGS='-k name')
+	@$(BIN)/python -m pytest tests --ignore tests/upstreams $(ARGS)
+
+.PHONY: test-upstreams
+test-upstreams: $(VENV)/installed-dev ## A real model server (built and cached) and real clients in Python and Node
+	@$(BIN)/python -m pytest tests/upstreams $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/installed-dev ## What the gateway costs beside asking the upstream directly (ARGS='--help')
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 .PHONY: check
 check: $(VENV)/installed-dev ## Lint, types, and that everything generated is fresh

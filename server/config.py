@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import yaml
 
+from interference_edge import LOOPBACK_ORIGINS
 from server import rows
 from server.errors import SettingsError
 
@@ -16,12 +17,6 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Bytes = Annotated[int, msgspec.Meta(ge=1024, le=2**31 - 1)]
 MIB = 2**20
 DEFAULT_FILE = "interference.yaml"
-LOOPBACK_ORIGINS = tuple(
-    f"{scheme}://{host}{port}"
-    for scheme in ("http", "https")
-    for host in ("localhost", "127.0.0.1")
-    for port in ("", ":*")
-)
 
 
 class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

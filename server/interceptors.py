@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
-from server.errors import Defect, InterferenceError, Unauthenticated
+from server.errors import Defect, InterferenceError, InvalidRequest, Unauthenticated
 from server.services import call, failure
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Edge(grpc.aio.ServerInterceptor):
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 _stream(handler.unary_stream, keys),
-                request_deserializer=handler.request_deserializer,
+                request_deserializer=_reader(handler.request_deserializer),
                 response_serializer=handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
@@ -62,11 +63,29 @@ class Edge(grpc.aio.ServerInterceptor):
         )
 
 
+def _reader(deserialize: Any) -> Callable[[bytes], Any]:
+    """A deserializer that gives its error, for the handler to raise: grpc makes UNKNOWN of one raised here."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            return error
+
+    return read
+
+
+def _readable(request: Any) -> Any:
+    if isinstance(request, DecodeError):
+        raise InvalidRequest("The request is not a message of the contract.", reason="malformed_message")
+    return request
+
+
 def _unary(behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], Awaitable[Any]]:
     async def unary(request: Any, context: Context) -> Any:
         try:
             _admit(context, keys)
-            return await behaviour(request, context)
+            return await behaviour(_readable(request), context)
         except Exception as error:
             await _fail(context, error)
 
@@ -77,7 +96,7 @@ def _stream(behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], Async
     async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
             _admit(context, keys)
-            async for message in behaviour(request, context):
+            async for message in behaviour(_readable(request), context):
                 yield message
         except Exception as error:
             await _fail(context, error)

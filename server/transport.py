@@ -145,8 +145,9 @@ class Transport:
 @asynccontextmanager
 async def connect(max_answer_bytes: int) -> AsyncIterator[Transport]:
     """A transport with its pool of connections, closed at the end."""
+    trust = ssl.create_default_context()  # aiohttp's own is made before SSL_CERT_FILE may be set
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=trust),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"user-agent": "interference", "accept-encoding": "identity"},
         timeout=aiohttp.ClientTimeout(total=None),

@@ -5,6 +5,7 @@ the script does, at every call. What arrived is kept in `seen`, the oldest first
 """
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -219,6 +220,36 @@ async def image_url(call: Call) -> None:
     call.answer({"created": 5, "data": [{"url": "https://images.example/1.png"}]})
 
 
+@script
+async def bomb(call: Call) -> None:
+    """A small answer that is large when it is unpacked."""
+    packed = gzip.compress(bytes(8 * 2**20))
+    head = b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n"
+    call.send(head % len(packed) + packed)
+
+
+@script
+async def endless_headers(call: Call) -> None:
+    """Headers, and more of them."""
+    call.send(b"HTTP/1.1 200 OK\r\n" + b"".join(b"x-%d: %s\r\n" % (i, b"a" * 1000) for i in range(1000)))
+
+
+@script
+async def endless_line(call: Call) -> None:
+    """A stream whose first line does not end."""
+    call.begin()
+    while not call.gone.is_set():
+        call.block(b"a" * 2**20)
+        await call.writer.drain()
+
+
+@script
+async def not_http(call: Call) -> None:
+    """Something else than HTTP."""
+    call.send(b"220 mail.example ESMTP\r\n\r\n")
+    call.cut()
+
+
 async def _status(call: Call, status: int) -> None:
     error = {"message": f"the script says {status}", "type": "script", "param": "n", "code": f"c{status}"}
     more = {"retry-after": str(RETRY_AFTER)} if status == 429 else {}
@@ -232,12 +263,14 @@ class Upstream:
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
     open: int = 0  # connections on which a request is being answered
+    connections: int = 0  # that were ever opened
 
     def last(self) -> Seen:
         """What arrived last."""
         return self.seen[-1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while not writer.is_closing():
                 await self._one(reader, writer)

@@ -1,1 +1,26 @@
-print("placeholder")
+"""Prints the default configuration: `python -m interference_edge > envoy/envoy.yaml`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from interference_edge import EdgeSettings, render
+
+
+def main() -> None:
+    """Reads the descriptor that the command line names; writes YAML to the standard output."""
+    parser = argparse.ArgumentParser(prog="python -m interference_edge", description=__doc__)
+    parser.add_argument(
+        "--descriptor",
+        type=Path,
+        default=Path(EdgeSettings.descriptor),
+        help="the descriptor set to read (default: %(default)s); the document names the default",
+    )
+    arguments = parser.parse_args()
+    sys.stdout.write(render(EdgeSettings(), arguments.descriptor.read_bytes()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+-- What Envoy's transcoder cannot do between OpenAI's JSON and the typed contract: request bodies are lifted,
+-- `"stream": true` picks the streaming call, failures take OpenAI's shape, and the last, empty message of a
+-- stream becomes `[DONE]`. Web pages of foreign origins are turned away.
+--
+-- One script with what stands in front of it: `contract`, which is generated, then json.lua and lift.lua.
+-- Nothing here or there names a field of the contract but `stream` and `extra_json`.
+
+-- ## Errors
+
+local TYPES = {
+  [401] = "authentication_error", [403] = "permission_error", [404] = "not_found_error",
+  [408] = "timeout_error", [429] = "rate_limit_error", [504] = "timeout_error",
+}
+-- https://grpc.io/docs/guides/status-codes/
+local CODES = {
+  "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
+  "permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range",
+  "unimplemented", "internal", "unavailable", "data_loss", "unauthenticated",
+}
+
+-- The detail of a google.rpc.Status that is the whole answer already, or nil.
+local function error_response(s, details)
+  if byte(s, details) ~= OPEN_LIST then return nil end
+  local at, more = first_element(s, details)
+  while more do
+    local detail = read_object(s, at, PLAIN)
+    local name = raw_value(s, detail, "@type") or ""
+    if detail.at.error and find(name, "[/\"]interference%.v1%.ErrorResponse\"$") then return detail end
+    at, more = next_element(s, detail.stop)
+  end
+end
+
+-- The error object with the members that OpenAI's always has.
+local function whole_error(s, i)
+  local fault = read_object(s, i, PLAIN)
+  local members = {}
+  for k = 1, #fault, WIDTH do members[#members + 1] = raw_member(s, fault, k) end
+  for _, name in ipairs({ "param", "code" }) do
+    if not fault.at[name] then members[#members + 1] = '"' .. name .. '":null' end
+  end
+  return "{" .. concat(members, ",") .. "}"
+end
+
+local function answer_of_detail(s, detail)
+  local error_at = detail.at.error
+  local members = { '{"error":' .. whole_error(s, detail[error_at + VALUE]) }
+  for k = 1, #detail, WIDTH do
+    if k ~= error_at and k ~= detail.at["@type"] then members[#members + 1] = raw_member(s, detail, k) end
+  end
+  return concat(members, ",") .. "}"
+end
+
+local function answer_of_status(s, status, failure)
+  local kind = TYPES[status] or (status < 500 and "invalid_request_error" or "api_error")
+  local code = CODES[tonumber(raw_value(s, failure, "code"))] or "unknown"
+  local message = raw_value(s, failure, "message") or '""'
+  if message == '""' then message = '"The call failed: ' .. gsub(code, "_", " ") .. '."' end
+  return format('{"error":{"message":%s,"type":"%s","param":null,"code":"%s"}}', message, kind, code)
+end
+
+local function shape_failure(s, status)
+  members_left = MAX_MEMBERS
+  local failure = read_object(s, after_space(s, 1), PLAIN)
+  if failure.at.error then return s end -- by local_reply_config
+  local details = failure.at.details
+  local detail = details and error_response(s, failure[details + VALUE])
+  return detail and answer_of_detail(s, detail) or answer_of_status(s, status, failure)
+end
+
+-- The body of a failed call in OpenAI's shape, from the google.rpc.Status that the transcoder wrote.
+function shape_error(body, status)
+  local understood, result = pcall(shape_failure, body, status)
+  return understood and result or shape_failure("{}", status)
+end
+
+-- ## Envoy's side
+
+-- Removes every header that begins so.
+local function strip(headers, ...)
+  local prefixes, found = { ... }, {}
+  for name in pairs(headers) do
+    for _, prefix in ipairs(prefixes) do
+      if sub(name, 1, #prefix) == prefix then found[#found + 1] = name end
+    end
+  end
+  for _, name in ipairs(found) do headers:remove(name) end
+end
+
+-- As the transcoder decides it, or a body could pass both of us by.
+local function speaks_grpc(headers)
+  local kind = headers:get("content-type") or ""
+  return kind == "application/grpc" or sub(kind, 1, 17) == "application/grpc+"
+end
+
+-- A page may call the address that it came from. Not by a name, though: a foreign site can point a name of
+-- its own at this machine (DNS rebinding), so names are listed in the settings.
+local function same_origin(origin, host)
+  if match(origin, "^https?://(.+)$") ~= lower(host or "") then return false end
+  local name = gsub(lower(host), ":%d+$", "")
+  return name == "localhost" or find(name, "^%d+%.%d+%.%d+%.%d+$") ~= nil or find(name, "^%[.*%]$") ~= nil
+end
+
+local function may_call(origin, host)
+  for _, pattern in ipairs(contract.origins) do
+    if find(origin, pattern) then return true end
+  end
+  return same_origin(lower(origin), host)
+end
+
+-- Ends the request here; local_reply_config makes the body.
+local function refuse(handle, status, message)
+  handle:respond({ [":status"] = tostring(status) }, message)
+end
+
+local function refuse_large(handle)
+  refuse(handle, 413, format("The body is larger than %d bytes.", contract.max_body_bytes))
+end
+
+local LARGE = 1048576
+
+-- Waiting for a body ends the life of every object that came before, headers too: they are asked for anew.
+local function lift_request(handle, target)
+  local announced = tonumber(handle:headers():get("content-length") or 0)
+  if announced > contract.max_body_bytes then return refuse_large(handle) end
+  local body = handle:body()
+  local length = body and body:length() or 0
+  if length > contract.max_body_bytes then return refuse_large(handle) end
+  if length == 0 then return refuse(handle, 400, "The body is empty. Send a JSON object.") end
+  local before = body:getBytes(0, length)
+  local text, stream = lift(before, target.message)
+  if not text then return refuse(handle, 400, stream) end
+  local headers = handle:headers()
+  if text ~= before then headers:replace("content-length", tostring(body:setBytes(text))) end
+  if stream and target.stream_path then
+    headers:replace(":path", target.stream_path .. (match(headers:get(":path"), "%?.*$") or ""))
+  end
+  -- What a large body leaves behind would stay until as much again has been made.
+  if length > LARGE then collectgarbage() end
+end
+
+-- A body that failed to be lifted must not go on as it came: members would be lost without a word.
+local function guarded(handle, work, target)
+  local worked, reason = pcall(work, handle, target)
+  if not worked then
+    handle:logErr(tostring(reason))
+    refuse(handle, 500, "The edge failed to read the body.")
+  end
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  strip(headers, "x-interference-", "x-envoy-")
+  local origin = headers:get("origin")
+  if origin and not may_call(origin, headers:get(":authority")) then
+    return refuse(handle, 403, "Pages of " .. origin .. " may not call this service.")
+  end
+  if speaks_grpc(headers) then return end
+  local path = match(headers:get(":path"), "^[^?]*")
+  local target = contract.bodies[headers:get(":method") .. " " .. path]
+  if target then guarded(handle, lift_request, target) end
+end
+
+-- The server may say the exact HTTP status where the gRPC status has none of its own (413, 422, 304).
+local function settle_status(headers)
+  local status = tonumber(headers:get(":status"))
+  local exact = match(headers:get("x-interference-status") or "", "^[345]%d%d$")
+  if exact then headers:replace(":status", exact) end
+  strip(headers, "grpc-", "x-interference-", "x-envoy-", "trailer")
+  return tonumber(exact) or status
+end
+
+local function shape_body(handle, status)
+  local body = handle:body(true)
+  local text = shape_error(body:getBytes(0, body:length()), status)
+  local headers = handle:headers()
+  headers:replace("content-type", "application/json")
+  headers:replace("content-length", tostring(body:setBytes(text)))
+end
+
+local function empty_body(handle)
+  handle:body(true):setBytes("")
+  local headers = handle:headers()
+  headers:remove("content-length")
+  headers:remove("content-type")
+end
+
+-- The server ends a stream that went well with an empty message.
+local END, DONE = "data: {}\n\n", "data: [DONE]\n\n"
+
+local function finish_stream(handle)
+  for chunk in handle:bodyChunks() do
+    local length = chunk:length()
+    if length >= #END and chunk:getBytes(length - #END, #END) == END then
+      chunk:setBytes(chunk:getBytes(0, length - #END) .. DONE)
+    end
+  end
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  if speaks_grpc(headers) then return end
+  local status, kind = settle_status(headers), headers:get("content-type")
+  if status == 304 then
+    empty_body(handle)
+  elseif status >= 400 and kind ~= "text/plain" then -- which is Envoy's own word to a gRPC-Web caller
+    shape_body(handle, status)
+  elseif kind == "text/event-stream" then
+    headers:replace("cache-control", "no-cache")
+    finish_stream(handle)
+  end
+  local trailers = handle:trailers()
+  if trailers then strip(trailers, "grpc-", "x-interference-", "retry-after") end
+end

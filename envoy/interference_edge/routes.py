@@ -1,0 +1,101 @@
+"""The routes: exactly the contract's paths for REST, and its services for gRPC."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from interference_edge import filters
+
+if TYPE_CHECKING:
+    from interference_edge.contract import Contract, Route
+    from interference_edge.settings import EdgeSettings
+
+    Document = dict[str, Any]
+
+WORKERS = "workers"
+# Health and reflection are for gRPC tools; each has more than one version.
+GRPC_PREFIXES = ("/interference.v1.", "/grpc.health.v1.Health/", "/grpc.reflection.")
+
+
+def virtual_host(settings: EdgeSettings, contract: Contract) -> Document:
+    """All routes. A path that fits none of them is a 404."""
+    routes = [_preflight(), *(_grpc(prefix) for prefix in GRPC_PREFIXES)]
+    # The exact ones first, as `/v1/models/{model=**}` would take much.
+    paths = dict.fromkeys(route.path for route in contract.routes)
+    for path in sorted(paths, key=lambda path: "{" in path):
+        allowed = [route for route in contract.routes if route.path == path]
+        routes += [_rest(settings, contract, route) for route in allowed]
+        routes.append(_other_methods(path, allowed))
+    return {
+        "name": "edge",
+        "domains": ["*"],
+        "typed_per_filter_config": {filters.CORS: filters.cors_policy(settings)},
+        # Where images are found again; what a proxy in front wrote here is not the caller's to choose.
+        "request_headers_to_add": [_header("x-forwarded-host", "%REQ(:AUTHORITY)%")],
+        "routes": routes,
+    }
+
+
+def _preflight() -> Document:
+    """For the CORS filter, which answers on routes to a cluster only. edge.lua refuses the others."""
+    asks = {"name": "access-control-request-method", "present_match": True}
+    options = {"name": ":method", "string_match": {"exact": "OPTIONS"}}
+    origin = {"name": "origin", "present_match": True}
+    return {"match": {"prefix": "/", "headers": [options, origin, asks]}, "route": _to_workers()}
+
+
+def _grpc(prefix: str) -> Document:
+    content_type = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    return {
+        "match": {"prefix": prefix, "headers": [content_type]},
+        "route": _to_workers(),
+        "typed_per_filter_config": {filters.TRANSCODER: filters.off()},
+    }
+
+
+def _rest(settings: EdgeSettings, contract: Contract, route: Route) -> Document:
+    method = {"name": ":method", "string_match": {"exact": route.method}}
+    return {
+        "match": {**_path(route.path), "headers": [method]},
+        "route": _to_workers(),
+        "typed_per_filter_config": {filters.TRANSCODER: filters.transcoder(settings, contract, route)},
+    }
+
+
+def _other_methods(path: str, allowed: list[Route]) -> Document:
+    allow = ", ".join(sorted({route.method for route in allowed}))
+    return {
+        "match": _path(path),
+        "direct_response": {"status": 405},
+        "response_headers_to_add": [_header("allow", allow)],
+        "typed_per_filter_config": {filters.TRANSCODER: filters.off()},
+    }
+
+
+def _path(template: str) -> Document:
+    if "{" not in template:
+        return {"path": template}
+    return {"safe_regex": {"regex": path_regex(template)}}
+
+
+def path_regex(template: str) -> str:
+    """`/v1/models/{model=**}` as a regular expression; `{name}` is one segment, `**` any number."""
+    parts = re.split(r"(\{[^}]*\})", template)
+    return "".join(_segment(part) if part.startswith("{") else re.escape(part) for part in parts)
+
+
+def _segment(variable: str) -> str:
+    return ".+" if variable.endswith("=**}") else "[^/]+"
+
+
+def _to_workers() -> Document:
+    # The worker owns the limits of time: it knows the provider's, and the caller's `grpc-timeout`.
+    return {"cluster": WORKERS, "timeout": "0s"}
+
+
+def _header(key: str, value: str) -> Document:
+    return {
+        "header": {"key": key, "value": value},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }

@@ -1,0 +1,208 @@
+"""A worker that does what the model's name tells it to, and remembers the calls that it got.
+
+It keeps the conventions that edge.lua relies on: an empty last chunk, `ErrorResponse` among the details,
+`x-interference-status` and `retry-after` in the metadata of a call that fails before it sent anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.api import httpbody_pb2
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from interference.v1 import (
+    chat_pb2,
+    chat_pb2_grpc,
+    completion_pb2,
+    error_pb2,
+    images_pb2,
+    images_pb2_grpc,
+    models_pb2,
+    models_pb2_grpc,
+    providers_pb2,
+    providers_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+ABORTED = grpc.StatusCode.ABORTED
+INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
+NOT_FOUND = grpc.StatusCode.NOT_FOUND
+RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
+
+
+@dataclass
+class Calls:
+    """What arrived, newest last."""
+
+    requests: list[Any] = field(default_factory=list)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+
+    def add(self, request: Any, context: Context) -> None:
+        self.requests.append(request)
+        self.metadata.append({key: str(value) for key, value in context.invocation_metadata() or ()})
+
+
+def status_details() -> bytes:
+    """A google.rpc.Status as the real server makes it."""
+    response = error_pb2.ErrorResponse(
+        error=error_pb2.Error(message='No "such" model.', type="not_found_error", param="model"),
+        model="m",
+        attempts=[error_pb2.Attempt(provider="P", cause="no_such_model", duration_ms=1.5)],
+    )
+    status = status_pb2.Status(code=5, message="No such model.")
+    for message in (error_details_pb2.ErrorInfo(reason="MODEL_NOT_FOUND"), response):
+        packed = any_pb2.Any()
+        packed.Pack(message)
+        status.details.append(packed)
+    return bytes(status.SerializeToString())
+
+
+async def fail(model: str, context: Context) -> None:
+    """Fails as the model's name says; returns where it says nothing."""
+    details = ("grpc-status-details-bin", status_details())
+    if model == "unknown":
+        await context.abort(NOT_FOUND, "x", trailing_metadata=(details,))
+    if model == "unprocessable":
+        exact = ("x-interference-status", "422")
+        await context.abort(INVALID_ARGUMENT, "x", trailing_metadata=(details, exact))
+    if model == "limited":
+        await context.abort(RESOURCE_EXHAUSTED, 'too "many"', trailing_metadata=(("retry-after", "7"),))
+    if model == "cached":
+        not_modified = (("x-interference-status", "304"), ("etag", '"e"'))
+        await context.abort(ABORTED, "x", trailing_metadata=not_modified)
+    if model == "silent":
+        await context.abort(UNIMPLEMENTED, "")
+
+
+class Chat(chat_pb2_grpc.ChatServicer):
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def CreateCompletion(  # noqa: N802
+        self, request: chat_pb2.CreateCompletionRequest, context: Context
+    ) -> completion_pb2.ChatCompletion:
+        self.calls.add(request, context)
+        await fail(request.model, context)
+        if request.model == "slow":
+            await asyncio.sleep(60)
+        return completion_pb2.ChatCompletion(id="1", object="chat.completion", model=request.model)
+
+    async def StreamCompletion(  # noqa: N802
+        self, request: chat_pb2.CreateCompletionRequest, context: Context
+    ) -> AsyncIterator[completion_pb2.ChatCompletionChunk]:
+        self.calls.add(request, context)
+        await fail(request.model, context)
+        for index in range(3):
+            delta = completion_pb2.AnswerMessage(content=f"data: {{}}\n\n{index}")
+            choice = completion_pb2.ChunkChoice(index=0, delta=delta)
+            yield completion_pb2.ChatCompletionChunk(id="1", choices=[choice])
+        if request.model == "breaks":
+            error = error_pb2.Error(message="It broke.", type="api_error", code="server_error")
+            yield completion_pb2.ChatCompletionChunk(error=error)
+            return
+        yield completion_pb2.ChatCompletionChunk()
+
+
+class Models(models_pb2_grpc.ModelsServicer):
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def ListModels(  # noqa: N802
+        self, request: models_pb2.ListModelsRequest, context: Context
+    ) -> models_pb2.ListModelsResponse:
+        self.calls.add(request, context)
+        return models_pb2.ListModelsResponse(object="list", data=[models_pb2.Model(id="m")])
+
+    async def GetModel(  # noqa: N802
+        self, request: models_pb2.GetModelRequest, context: Context
+    ) -> models_pb2.Model:
+        self.calls.add(request, context)
+        await fail(request.model, context)
+        return models_pb2.Model(id=request.model)
+
+
+class Providers(providers_pb2_grpc.ProvidersServicer):
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def ListProviders(  # noqa: N802
+        self, request: providers_pb2.ListProvidersRequest, context: Context
+    ) -> AsyncIterator[providers_pb2.Provider]:
+        self.calls.add(request, context)
+        for name in ("A", "B"):
+            yield providers_pb2.Provider(id=name)
+
+    async def GetProvider(  # noqa: N802
+        self, request: providers_pb2.GetProviderRequest, context: Context
+    ) -> providers_pb2.ProviderDetails:
+        self.calls.add(request, context)
+        await fail(request.provider, context)
+        return providers_pb2.ProviderDetails(id=request.provider)
+
+
+class Images(images_pb2_grpc.ImagesServicer):
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def GenerateImages(  # noqa: N802
+        self, request: images_pb2.GenerateImagesRequest, context: Context
+    ) -> images_pb2.GenerateImagesResponse:
+        self.calls.add(request, context)
+        data = [images_pb2.Image(b64_json="A" * (request.n * 1_000_000))]
+        return images_pb2.GenerateImagesResponse(created=1, data=data)
+
+    async def GetMedia(  # noqa: N802
+        self, request: images_pb2.GetMediaRequest, context: Context
+    ) -> httpbody_pb2.HttpBody:
+        self.calls.add(request, context)
+        await fail(request.name, context)
+        exact = [("x-interference-status", "304")] if request.name == "known" else []
+        metadata = (("etag", '"e"'), ("cache-control", "max-age=9"), *exact)
+        await context.send_initial_metadata(metadata)
+        return httpbody_pb2.HttpBody(content_type="image/png", data=b"\x89PNG\x00\xff")
+
+
+class StubWorker:
+    """Serves in a thread of its own, on a free port."""
+
+    def __init__(self) -> None:
+        self.calls = Calls()
+        self.port = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+
+    def start(self) -> None:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._server.stop(None), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+        self._server = grpc.aio.server(options=unlimited)
+        chat_pb2_grpc.add_ChatServicer_to_server(Chat(self.calls), self._server)
+        models_pb2_grpc.add_ModelsServicer_to_server(Models(self.calls), self._server)
+        providers_pb2_grpc.add_ProvidersServicer_to_server(Providers(self.calls), self._server)
+        images_pb2_grpc.add_ImagesServicer_to_server(Images(self.calls), self._server)
+        servicer = health.aio.HealthServicer()
+        await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, self._server)
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        await self._server.start()

@@ -1,0 +1,195 @@
+"""REST through the real Envoy: what reaches the worker, and what comes back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.envoy.real_envoy import Edge
+    from tests.envoy.stub_worker import Calls
+
+
+def test_a_completion_is_transcoded(edge: Edge, calls: Calls) -> None:
+    body = {"model": "m", "provider": "A B", "top_k": 5, "messages": [{"content": "hi"}]}
+    answer = edge.chat(body)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json() == {"id": "1", "object": "chat.completion", "model": "m"}
+    request = calls.requests[-1]
+    assert list(request.providers) == ["A", "B"]
+    assert request.messages[0].content[0].text == "hi"
+    assert json.loads(request.extra_json) == {"top_k": 5}
+    assert calls.metadata[-1]["x-envoy-original-path"] == "/v1/chat/completions"
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/grpcx", "application/json; charset=utf-8"])
+def test_any_content_type_but_grpc_is_json(edge: Edge, calls: Calls, kind: str) -> None:
+    assert edge.chat({"model": "m", "top_k": 5}, {"content-type": kind}).status == 200
+    assert calls.requests[-1].extra_json == '{"top_k": 5}'
+
+
+def events(body: bytes) -> list[str]:
+    assert body.endswith(b"\n\n")
+    return [event.removeprefix("data: ") for event in body.decode()[:-2].split("\n\n")]
+
+
+def test_true_for_stream_picks_the_streaming_call(edge: Edge, calls: Calls) -> None:
+    answer = edge.chat({"model": "m", "stream": True})
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    *chunks, last = events(answer.body)
+    contents = [json.loads(chunk)["choices"][0]["delta"]["content"] for chunk in chunks]
+    assert contents == [f"data: {{}}\n\n{index}" for index in range(3)]
+    assert last == "[DONE]"
+    assert calls.metadata[-1]["x-envoy-original-path"] == "/v1/chat/completions:stream"
+
+
+def test_a_query_string_survives_the_change_of_the_path(edge: Edge) -> None:
+    answer = edge("POST", "/v1/chat/completions?", {"model": "m", "stream": True})
+    assert answer.headers["content-type"] == "text/event-stream"
+
+
+def test_a_stream_that_breaks_ends_in_its_error(edge: Edge) -> None:
+    last = json.loads(events(edge.chat({"model": "breaks", "stream": True}).body)[-1])
+    assert last == {"error": {"message": "It broke.", "type": "api_error", "code": "server_error"}}
+
+
+def test_resources_show_all_of_their_fields(edge: Edge) -> None:
+    assert edge("GET", "/v1/models").json()["data"][0]["owned_by"] == ""
+    assert [item["url"] for item in edge("GET", "/v1/providers").json()] == ["", ""]
+    assert edge("GET", "/v1/providers/A").json()["models"] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/models/a/b", "/v1/models/a%2Fb"])
+def test_a_model_id_may_hold_slashes(edge: Edge, path: str) -> None:
+    assert edge("GET", path).json()["id"] == "a/b"
+
+
+def test_a_file_comes_with_its_type_and_headers(edge: Edge) -> None:
+    answer = edge("GET", "/media/a.png")
+    assert (answer.status, answer.body) == (200, b"\x89PNG\x00\xff")
+    assert answer.headers["content-type"] == "image/png"
+    assert (answer.headers["etag"], answer.headers["cache-control"]) == ('"e"', "max-age=9")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("cached", id="the call is aborted"),
+        pytest.param("known", id="the call succeeds"),
+    ],
+)
+def test_304_has_no_body(edge: Edge, name: str) -> None:
+    answer = edge("GET", f"/media/{name}")
+    assert (answer.status, answer.body, answer.headers["etag"]) == (304, b"", '"e"')
+    assert not {"content-type", "content-length"} & answer.headers.keys()
+
+
+def test_images_are_larger_than_any_default_limit(edge: Edge) -> None:
+    answer = edge("POST", "/v1/images/generate", {"prompt": "p", "n": 12})
+    assert (answer.status, len(answer.json()["data"][0]["b64_json"])) == (200, 12_000_000)
+
+
+ERROR = {
+    "error": {"message": 'No "such" model.', "type": "not_found_error", "param": "model"},
+    "model": "m",
+    "attempts": [{"provider": "P", "cause": "no_such_model", "duration_ms": 1.5}],
+}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [
+        pytest.param("unknown", 404, id="by the gRPC status"),
+        pytest.param("unprocessable", 422, id="by the metadata"),
+    ],
+)
+def test_an_error_of_the_worker_is_its_detail(edge: Edge, model: str, status: int, stream: bool) -> None:
+    answer = edge.chat({"model": model, "stream": stream})
+    assert answer.status == status
+    assert answer.error["code"] is None
+    body = answer.json()
+    assert next(iter(body)) == "error"
+    del body["error"]["code"]
+    assert body == ERROR
+
+
+def test_an_error_of_a_file_is_an_error_too(edge: Edge) -> None:
+    assert edge("GET", "/media/unprocessable").status == 422
+    assert edge("GET", "/media/unknown").error["param"] == "model"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+@pytest.mark.parametrize(
+    ("model", "status", "expected"),
+    [
+        pytest.param(
+            "limited",
+            429,
+            {
+                "message": 'too "many"',
+                "type": "rate_limit_error",
+                "param": None,
+                "code": "resource_exhausted",
+            },
+            id="with a message",
+        ),
+        pytest.param(
+            "silent",
+            501,
+            {
+                "message": "The call failed: unimplemented.",
+                "type": "api_error",
+                "param": None,
+                "code": "unimplemented",
+            },
+            id="without one",
+        ),
+    ],
+)
+def test_an_error_without_details_is_made_of_its_status(
+    edge: Edge, model: str, status: int, expected: dict[str, str | None], stream: bool
+) -> None:
+    answer = edge.chat({"model": model, "stream": stream})
+    assert (answer.status, answer.error) == (status, expected)
+
+
+def test_retry_after_reaches_the_caller(edge: Edge) -> None:
+    assert edge.chat({"model": "limited"}).headers["retry-after"] == "7"
+
+
+@pytest.mark.parametrize("model", ["m", "unknown", "unprocessable", "limited"])
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_nothing_of_grpc_or_envoy_leaks(edge: Edge, model: str, stream: bool) -> None:
+    headers = edge.chat({"model": model, "stream": stream}).headers
+    assert not [name for name in headers if name.startswith(("grpc-", "x-envoy-", "x-interference-"))]
+    assert not {"server", "trailer"} & headers.keys()
+
+
+def test_headers_reach_the_worker_but_for_the_edges_own(edge: Edge, calls: Calls) -> None:
+    edge.chat(
+        {"model": "m"},
+        headers={
+            "host": "example.org:8080",
+            "x-forwarded-proto": "https",
+            "x-forwarded-host": "elsewhere",
+            "authorization": "Bearer k",
+            "g4f-api-key": "k",
+            "x-request-id": "r",
+            "x-interference-status": "200",
+            "x-envoy-original-path": "/",
+            "x-envoy-upstream-rq-timeout-ms": "1",
+        },
+    )
+    got = calls.metadata[-1]
+    assert got["x-forwarded-host"] == "example.org:8080"
+    assert got["x-forwarded-proto"] == "https"
+    assert (got["authorization"], got["g4f-api-key"], got["x-request-id"]) == ("Bearer k", "k", "r")
+    assert got["x-envoy-original-path"] == "/v1/chat/completions"
+    assert not {"x-interference-status", "x-envoy-upstream-rq-timeout-ms"} & got.keys()
+
+
+def test_an_answer_has_its_requests_id(edge: Edge) -> None:
+    assert edge.chat({"model": "m"}, {"x-request-id": "r"}).headers["x-request-id"] == "r"

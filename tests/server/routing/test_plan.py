@@ -1,0 +1,114 @@
+"""Who is asked, and in what order."""
+
+from typing import Any
+
+import pytest
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.images_pb2 import GenerateImagesRequest
+from server.drivers.echo import EchoDriver
+from server.errors import InvalidRequest, NotFound, Unavailable
+from server.routing import plan
+from server.routing.roster import Provider, Roster
+from server.rows import Row
+
+
+def provider(
+    name: str, key: str | None = None, discovered: tuple[str, ...] | None = None, **row: Any
+) -> Provider:
+    made = Provider(Row(**{"id": name, "driver": "echo", "models": ("m",)} | row), EchoDriver(), key)
+    made.discovered = discovered
+    return made
+
+
+ROSTER = Roster(
+    [
+        provider("A", aliases={"public": "own"}),
+        provider("B", models=("m", "b"), params=("seed",)),
+        provider("C", "key", key_env="C_KEY", discover=True, models=(), discovered=("found", "pic-1")),
+        provider("D", key_env="D_KEY", models=("m", "d")),
+        provider("I", models=(), image_models=("i",)),
+        provider("P", "key", discover=True, models=(), discovered=("pic-1",), image_models=("pic-*",)),
+    ]
+)
+
+
+def chat(**fields: Any) -> list[tuple[str, str]]:
+    made = plan.make(CreateCompletionRequest(**fields), ROSTER)
+    return [(candidate.provider.id, candidate.model) for candidate in made.candidates]
+
+
+def images(**fields: Any) -> list[tuple[str, str]]:
+    made = plan.make(GenerateImagesRequest(**fields), ROSTER)
+    return [(candidate.provider.id, candidate.model) for candidate in made.candidates]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        pytest.param(
+            {"model": "m", "providers": ["B", "A"]}, [("B", "m"), ("A", "m")], id="in the order given"
+        ),
+        pytest.param(
+            {"model": "m", "providers": ["A", "A", "B", "A"]}, [("A", "m"), ("B", "m")], id="once each"
+        ),
+        pytest.param({"model": "m"}, [("A", "m"), ("B", "m")], id="anyone"),
+        pytest.param({"model": "found"}, [("C", "found")], id="a discovered model"),
+        pytest.param({"model": "public"}, [("A", "public")], id="an alias"),
+        pytest.param({"model": "b", "providers": ["A", "B"]}, [("B", "b")], id="passed over"),
+        pytest.param({"model": "new", "providers": ["C"]}, [("C", "new")], id="a list is a hint"),
+        pytest.param({"model": "m", "providers": ["D", "A"]}, [("A", "m")], id="without its key"),
+        pytest.param({"model": "m", "seed": 1, "top_p": 0.5}, [("A", "m")], id="who takes the parameters"),
+        pytest.param({"model": "m", "seed": 1}, [("A", "m"), ("B", "m")], id="who takes the parameter"),
+        pytest.param({"model": "m", "n": 1}, [("A", "m"), ("B", "m")], id="one answer is no parameter"),
+        pytest.param({"model": "A/m"}, [("A", "m")], id="a provider before a slash"),
+        pytest.param({"model": "B/b"}, [("B", "b")], id="another one"),
+        pytest.param({"model": "C/x/y"}, [("C", "x/y")], id="a slash within the model's name"),
+        pytest.param({"model": "A/m", "providers": ["C"]}, [("C", "A/m")], id="a name goes first"),
+    ],
+)
+def test_a_chat_is_planned(fields: dict[str, Any], asked: list[tuple[str, str]]) -> None:
+    assert chat(**fields) == asked
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        pytest.param({}, [("I", "i"), ("P", "pic-1")], id="the first model of each"),
+        pytest.param({"model": "i"}, [("I", "i")], id="by name"),
+        pytest.param({"model": "pic-1"}, [("P", "pic-1")], id="by a pattern"),
+        pytest.param({"model": "pic-9", "providers": ["P"]}, [("P", "pic-9")], id="one not discovered yet"),
+        pytest.param({"providers": ["A", "I"]}, [("I", "i")], id="who makes no images is passed over"),
+    ],
+)
+def test_images_are_planned(fields: dict[str, Any], asked: list[tuple[str, str]]) -> None:
+    assert images(prompt="p", **fields) == asked
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "told"),
+    [
+        pytest.param({"model": "m", "providers": ["a"]}, NotFound, "Did you mean A?", id="case"),
+        pytest.param({"model": "m", "providers": ["A", "Zzz"]}, NotFound, "'Zzz'", id="unknown name"),
+        pytest.param({"model": "d"}, NotFound, "D has it, but is not enabled: set D_KEY", id="no key"),
+        pytest.param({"model": "fuond"}, NotFound, "Did you mean found?", id="misspelt"),
+        pytest.param(
+            {"model": "x", "providers": ["A", "B"]}, NotFound, "A has no chat model x", id="model"
+        ),
+        pytest.param({"model": "a/m"}, NotFound, "a/m", id="a slash after no provider's id"),
+        pytest.param({"model": "m", "providers": ["D"]}, Unavailable, "set D_KEY", id="no key at all"),
+        pytest.param({"model": "b", "top_p": 0.5}, InvalidRequest, "B does not take top_p", id="parameter"),
+        pytest.param({"model": ""}, InvalidRequest, "model is required", id="no model"),
+    ],
+)
+def test_where_nobody_can_be_asked_the_error_says_why(
+    fields: dict[str, Any], error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error) as raised:
+        chat(**fields)
+    assert told in str(raised.value)
+
+
+def test_who_was_passed_over_is_remembered() -> None:
+    made = plan.make(CreateCompletionRequest(model="m", providers=["D", "C", "A"]), ROSTER)
+    assert [(a.provider, a.cause) for a in made.passed_over] == [("D", "not_enabled")]
