@@ -186,13 +186,28 @@ end
 
 -- The server ends a stream that went well with an empty message.
 local END, DONE = "data: {}\n\n", "data: [DONE]\n\n"
+local USAGE, CHOICES = '"usage":{', '"choices":'
 
-local function finish_stream(handle)
+-- The event that tells the usage has no choices, which the transcoder leaves out and clients loop over.
+local function with_choices(event)
+  if find(event, USAGE, 1, true) and not find(event, CHOICES, 1, true) then
+    return 'data: {"choices":[],' .. sub(event, 2) .. "\n\n"
+  end
+end
+
+-- Some whole events of a stream, as OpenAI's clients expect them. Within a JSON string no quote stands
+-- without a backslash and no line ends, so plain searches cannot be misled.
+function shape_events(text)
+  if find(text, USAGE, 1, true) then text = gsub(text, "data: ({[^\n]*)\n\n", with_choices) end
+  if sub(text, -#END) == END then text = sub(text, 1, -#END - 1) .. DONE end
+  return text
+end
+
+local function shape_stream(handle)
   for chunk in handle:bodyChunks() do
-    local length = chunk:length()
-    if length >= #END and chunk:getBytes(length - #END, #END) == END then
-      chunk:setBytes(chunk:getBytes(0, length - #END) .. DONE)
-    end
+    local text = chunk:getBytes(0, chunk:length())
+    local shaped = shape_events(text)
+    if shaped ~= text then chunk:setBytes(shaped) end
   end
 end
 
@@ -206,7 +221,7 @@ function envoy_on_response(handle)
     shape_body(handle, status)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-cache")
-    finish_stream(handle)
+    shape_stream(handle)
   end
   local trailers = handle:trailers()
   if trailers then strip(trailers, "grpc-", "x-interference-", "retry-after") end

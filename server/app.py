@@ -16,7 +16,7 @@ from interference.v1.images_pb2_grpc import add_ImagesServicer_to_server
 from interference.v1.models_pb2_grpc import add_ModelsServicer_to_server
 from interference.v1.providers_pb2_grpc import add_ProvidersServicer_to_server
 from server import drivers, transport
-from server.config import Secrets, Settings
+from server.config import MIB, Secrets, Settings
 from server.interceptors import Edge
 from server.media import Media
 from server.routing.discovery import Discovery
@@ -38,6 +38,7 @@ _SERVICES = tuple(
         (images_pb2, "Images"),
     )
 )
+_WORDS = 1.0  # seconds for the last words to running calls
 _NOTICE = 1.0  # seconds that balancers have to see NOT_SERVING before new calls are refused
 
 
@@ -48,12 +49,19 @@ class Worker:
     port: int
     server: grpc.aio.Server
     health: health.aio.HealthServicer
+    edge: Edge
 
     async def drain(self, grace: float) -> None:
-        """Says NOT_SERVING, then takes no new calls, then waits for the running ones."""
+        """Says NOT_SERVING, then takes no new calls, then waits for the running ones.
+
+        Those that are not done within `grace` seconds are told that the server ends.
+        """
         await self.health.enter_graceful_shutdown()
         await asyncio.sleep(min(_NOTICE, grace))
-        await self.server.stop(grace)
+        stopping = asyncio.create_task(self.server.stop(grace + _WORDS))
+        await asyncio.wait((stopping,), timeout=grace)
+        self.edge.end_calls()
+        await stopping
 
 
 def build_roster(catalog: tuple[Row, ...], secrets: Secrets, client: transport.Transport) -> Roster:
@@ -74,7 +82,8 @@ async def worker(
         roster = build_roster(catalog, secrets, client)
         discovery = Discovery(roster)
         await discovery.start()
-        server = _server(settings, secrets)
+        edge = Edge(secrets.own)
+        server = _server(settings, edge)
         router = Router(roster)
         media = Media(settings.media_dir, settings.media.max_bytes)
         add_ProvidersServicer_to_server(Providers(roster), server)
@@ -88,19 +97,19 @@ async def worker(
         bound = server.add_insecure_port(f"{settings.host}:{port}")
         await server.start()
         try:
-            yield Worker(bound, server, checks)
+            yield Worker(bound, server, checks, edge)
         finally:
             await server.stop(0)
             await discovery.stop()
 
 
-def _server(settings: Settings, secrets: Secrets) -> grpc.aio.Server:
+def _server(settings: Settings, edge: Edge) -> grpc.aio.Server:
     # A body of REST may grow as it becomes a message of JSON texts; an answer has its own limit.
     return grpc.aio.server(
-        interceptors=[Edge(secrets.own)],
+        interceptors=[edge],
         options=[
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", 2 * settings.max_body_bytes),
+            ("grpc.max_receive_message_length", 2 * settings.max_body_bytes + MIB),
             ("grpc.max_send_message_length", 2 * settings.max_answer_bytes),
             ("grpc.max_metadata_size", 64 * 1024),
         ],

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -32,6 +34,7 @@ class Edge(grpc.aio.ServerInterceptor):
     def __init__(self, keys: frozenset[str]) -> None:
         self._keys = [key.encode() for key in keys]
         self._wrapped: dict[str, Handler] = {}
+        self._running: set[asyncio.Task[Any] | None] = set()
 
     async def intercept_service(
         self,
@@ -45,26 +48,57 @@ class Edge(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(_OURS):
             return handler
-        self._wrapped[method] = wrapped = self._wrap(handler, is_open=method in _OPEN)
+        self._wrapped[method] = wrapped = self._wrap(handler, [] if method in _OPEN else self._keys)
         return wrapped
 
-    def _wrap(self, handler: Handler, *, is_open: bool) -> Handler:
-        keys = [] if is_open else self._keys
+    def end_calls(self) -> None:
+        """Ends the running calls with an error that says why, which being cut off would not."""
+        for task in self._running:
+            if task is not None:
+                task.cancel(call.ENDING)
+
+    def _wrap(self, handler: Handler, keys: list[bytes]) -> Handler:
+        read = _reader(handler.request_deserializer)
+        write = handler.response_serializer
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, keys),
-                request_deserializer=_reader(handler.request_deserializer),
-                response_serializer=handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            _unary(handler.unary_unary, keys),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+            streamed = self._stream(handler.unary_stream, keys)
+            return grpc.unary_stream_rpc_method_handler(streamed, read, write)
+        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, keys), read, write)
+
+    def _unary(self, behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def unary(request: Any, context: Context) -> Any:
+            task = asyncio.current_task()
+            self._running.add(task)
+            try:
+                _admit(context, keys)
+                with call.ending():
+                    return await behaviour(_readable(request), context)
+            except Exception as error:
+                await _fail(context, error)
+            finally:
+                self._running.discard(task)
+
+        return unary
+
+    def _stream(self, behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+            task = asyncio.current_task()
+            self._running.add(task)
+            try:
+                _admit(context, keys)
+                async with aclosing(behaviour(_readable(request), context)) as messages:
+                    async for message in messages:
+                        yield message
+            except Exception as error:
+                await _fail(context, error)
+            finally:
+                self._running.discard(task)
+
+        return stream
 
 
 def _reader(deserialize: Any) -> Callable[[bytes], Any]:
-    """A deserializer that gives its error, for the handler to raise: grpc makes UNKNOWN of one raised here."""
+    """A deserializer that gives its error, for the handler to raise: raised here it would be UNKNOWN."""
 
     def read(data: bytes) -> Any:
         try:
@@ -79,29 +113,6 @@ def _readable(request: Any) -> Any:
     if isinstance(request, DecodeError):
         raise InvalidRequest("The request is not a message of the contract.", reason="malformed_message")
     return request
-
-
-def _unary(behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], Awaitable[Any]]:
-    async def unary(request: Any, context: Context) -> Any:
-        try:
-            _admit(context, keys)
-            return await behaviour(_readable(request), context)
-        except Exception as error:
-            await _fail(context, error)
-
-    return unary
-
-
-def _stream(behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], AsyncIterator[Any]]:
-    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-        try:
-            _admit(context, keys)
-            async for message in behaviour(_readable(request), context):
-                yield message
-        except Exception as error:
-            await _fail(context, error)
-
-    return stream
 
 
 def _admit(context: Context, keys: list[bytes]) -> None:

@@ -102,11 +102,15 @@ class Envoy:
         try:
             async with asyncio.timeout(_START):
                 while not self._admin.exists():
-                    if self.process.returncode is not None:
-                        raise SettingsError("Envoy refused to start; its reason stands above")
+                    self.check()
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise SettingsError(f"Envoy was not ready within {_START:g} s") from None
+
+    def check(self) -> None:
+        """Raises `SettingsError` where it has ended."""
+        if self.process is not None and self.process.returncode is not None:
+            raise SettingsError("Envoy refused to start; its reason stands above")
 
     async def release(self) -> None:
         """Dismisses the watcher: Envoy is ended otherwise."""

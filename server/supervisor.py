@@ -24,6 +24,7 @@ from server.rows import Row
 from server.worker import Order
 
 _log = logging.getLogger("interference")
+_WORDS = 5.0  # seconds that a worker has beyond the grace time, to notify balancers and callers
 _START = 20.0  # seconds until Envoy must have found the workers
 _LAST_BYTES = 5.0  # seconds that Envoy gets to send on what the workers have answered
 _STEADY = 30.0  # seconds after which a process that was started anew counts as well
@@ -115,6 +116,7 @@ class Supervisor:
             return self._settings.port
         deadline = time.monotonic() + _START
         while time.monotonic() < deadline:
+            self._envoy.check()
             with contextlib.suppress(aiohttp.ClientError, OSError, KeyError):
                 listeners = await self._admin_call("GET", "/listeners?format=json")
                 for status in listeners["listener_statuses"]:
@@ -130,6 +132,7 @@ class Supervisor:
         deadline = time.monotonic() + _START
         async with aiohttp.ClientSession(headers=headers) as session:
             while time.monotonic() < deadline and not self._stop.is_set():
+                self._envoy.check()
                 with contextlib.suppress(aiohttp.ClientError, OSError):
                     async with session.get(url) as answer:
                         if answer.status == 200:
@@ -170,7 +173,9 @@ class Supervisor:
             _say(f"Ending; running calls have {grace:g} s (Ctrl-C again: none).")
         with contextlib.suppress(aiohttp.ClientError, OSError):
             await self._admin_call("POST", "/drain_listeners")
-        ending = asyncio.gather(*(processes.end(worker.process, grace + 5) for worker in self._workers))
+        ending = asyncio.gather(
+            *(processes.end(worker.process, grace + _WORDS) for worker in self._workers)
+        )
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait((ending, hurry), return_when=asyncio.FIRST_COMPLETED)
         if hurry.done():

@@ -6,6 +6,7 @@ aiohttp, because it closes the socket as soon as the task that waits on it is ca
 import asyncio
 import os
 import ssl
+import types
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -90,14 +91,28 @@ class Answer:
             raise _failure(error) from error
 
 
+@dataclass(slots=True)
+class _Kept:
+    """Whether a request went over a connection that had served another before."""
+
+    reused: bool = False
+
+
+async def _note_reuse(_: object, context: types.SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.reused = True
+
+
 class Transport:
     """Sends requests over kept connections. Redirects are not followed: a key stays where it was sent.
 
     `max_answer_bytes` bounds a whole answer. Made by `connect`.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, max_answer_bytes: int) -> None:
-        self._session = session
+    def __init__(
+        self, pooled: aiohttp.ClientSession, fresh: aiohttp.ClientSession, max_answer_bytes: int
+    ) -> None:
+        self._pooled = pooled
+        self._fresh = fresh
         self._limit = max_answer_bytes
         self._lingering: set[asyncio.Task[None]] = set()
 
@@ -109,14 +124,7 @@ class Transport:
         `broken_answer`.
         """
         try:
-            response = await self._session.request(
-                request.method,
-                request.url,
-                data=request.body or None,
-                headers=request.headers,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect),
-            )
+            response = await self._send(request, limits)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _failure(error) from error
         try:
@@ -125,6 +133,20 @@ class Transport:
             response.close()
             raise
         self._release(response)
+
+    async def _send(self, request: HttpRequest, limits: Limits) -> aiohttp.ClientResponse:
+        """Sends a request; once more, on a new connection, where a kept one turns out to be closed.
+
+        A server may close a connection at the very moment at which it is used again, and has not read
+        the request then.
+        """
+        kept = _Kept()
+        try:
+            return await _ask(self._pooled, request, limits, kept)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not kept.reused:
+                raise
+        return await _ask(self._fresh, request, limits, kept)
 
     async def close(self) -> None:
         """Drops the connections that finished streams still hold."""
@@ -146,18 +168,42 @@ class Transport:
 async def connect(max_answer_bytes: int) -> AsyncIterator[Transport]:
     """A transport with its pool of connections, closed at the end."""
     trust = ssl.create_default_context()  # aiohttp's own is made before SSL_CERT_FILE may be set
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=trust),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"user-agent": "interference", "accept-encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=False,
-    ) as session:
-        transport = Transport(session, max_answer_bytes)
+    async with (
+        _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=trust)) as pooled,
+        _session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=trust)) as fresh,
+    ):
+        transport = Transport(pooled, fresh, max_answer_bytes)
         try:
             yield transport
         finally:
             await transport.close()
+
+
+def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    reuse = aiohttp.TraceConfig()
+    reuse.on_connection_reuseconn.append(_note_reuse)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"user-agent": "interference", "accept-encoding": "identity"},
+        timeout=aiohttp.ClientTimeout(total=None),
+        trace_configs=[reuse],
+        trust_env=False,
+    )
+
+
+async def _ask(
+    session: aiohttp.ClientSession, request: HttpRequest, limits: Limits, kept: _Kept
+) -> aiohttp.ClientResponse:
+    return await session.request(
+        request.method,
+        request.url,
+        data=request.body or None,
+        headers=request.headers,
+        allow_redirects=False,
+        timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect),
+        trace_request_ctx=kept,
+    )
 
 
 async def _linger(response: aiohttp.ClientResponse) -> None:

@@ -36,6 +36,7 @@ class Call:
     seen: Seen
     writer: asyncio.StreamWriter
     gone: asyncio.Event  # set when the caller has closed the connection
+    first: bool = True  # whether it is the first request on its connection
 
     @property
     def stream(self) -> bool:
@@ -143,6 +144,15 @@ async def half(call: Call) -> None:
 async def reset(call: Call) -> None:
     """Drops the connection instead of answering."""
     call.cut()
+
+
+@script
+async def stale(call: Call) -> None:
+    """Answers the first request on a connection, and closes the connection at the second."""
+    if call.first:
+        await ok(call)
+    else:
+        call.cut()
 
 
 @script
@@ -272,21 +282,25 @@ class Upstream:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with suppress(ConnectionError, asyncio.IncompleteReadError):
+            first = True
             while not writer.is_closing():
-                await self._one(reader, writer)
+                await self._one(reader, writer, first=first)
+                first = False
         writer.close()
 
-    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _one(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, first: bool
+    ) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-        first, *lines = head.split("\r\n")
+        request_line, *lines = head.split("\r\n")
         pairs = (line.split(": ", 1) for line in lines if line)
         headers = {name.lower(): value for name, value in pairs}
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
-        path = first.split()[1]
+        path = request_line.split()[1]
         name = path.split("/")[1]
         seen = Seen(name, path, {**headers, "x-base": self.url}, json.loads(raw) if raw else None)
         self.seen.append(seen)
-        call = Call(seen, writer, asyncio.Event())
+        call = Call(seen, writer, asyncio.Event(), first)
         watch = asyncio.create_task(self._watch(reader, call.gone))
         self.open += 1
         try:

@@ -1,14 +1,33 @@
 """What every servicer needs to know of a call: who calls, from where, and until when."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import grpc.aio
 
+from server.errors import Unavailable
 from server.routing.attempt import Deadline
 
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+# What a call's task is cancelled with when the server ends, and not because its caller left.
+ENDING = "the server is ending"
+
+
+@contextmanager
+def ending() -> Iterator[None]:
+    """Makes an error for the caller of the server's end, which comes as a cancellation."""
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or error.args != (ENDING,):
+            raise
+        task.uncancel()
+        raise Unavailable("The server is being stopped. Try again.", reason="stopping") from None
 
 
 def metadata(context: Context) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """The Chat service."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.chat_pb2_grpc import ChatServicer
@@ -33,9 +34,11 @@ class Chat(ChatServicer):
         rest = call.is_rest(call.metadata(context))
         started = False
         try:
-            async for chunk in self._router.stream(request, call.deadline(context)):
-                started = True
-                yield chunk
+            with call.ending():
+                async with aclosing(self._router.stream(request, call.deadline(context))) as chunks:
+                    async for chunk in chunks:
+                        started = True
+                        yield chunk
         except InterferenceError as error:
             if not (rest and started):
                 raise

@@ -159,6 +159,13 @@ def test_a_stream_tells_its_usage_exactly_where_it_is_asked_to(
     assert told == ([USAGE] if not stream or (asked or {}).get("include_usage") else [])
 
 
+def test_the_event_that_tells_the_usage_has_an_empty_list_of_choices(service: Service) -> None:
+    request = body("ok", stream=True, stream_options={"include_usage": True})
+    chunks = rest(service, request).chunks
+    assert all("choices" in chunk for chunk in chunks)
+    assert (chunks[-1]["choices"], chunks[-1]["usage"]) == ([], USAGE)
+
+
 def test_what_is_sent_reaches_the_upstream_as_it_was(service: Service, upstream: Upstream) -> None:
     tool = {"name": "f", "parameters": {"type": "object", "properties": {"b": {}, "a": {"const": 1.0}}}}
     fields = {

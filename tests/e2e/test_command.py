@@ -1,5 +1,6 @@
 """The command line and the life of the processes behind it."""
 
+import json
 import os
 import re
 import signal
@@ -191,7 +192,9 @@ def test_running_streams_finish_within_the_grace_time(own: Service, upstream: Up
         assert own.program.process.poll() is None
         rest_of_it = list(lines)
     assert own.program.process.wait(timeout=TIMEOUT) == 0
-    assert b"data: [DONE]" not in rest_of_it  # it never finished; the grace time ended it
+    # It never finished; the grace time ended it, and says so.
+    *_, last = [line for line in rest_of_it if line]
+    assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "stopping"
 
 
 def _refused(url: str, request: Any) -> bool:

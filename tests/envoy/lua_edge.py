@@ -25,6 +25,7 @@ class LuaEdge:
         self.runtime.execute(script(EdgeSettings(), self.contract).encode())
         self._lift = self.runtime.globals()[b"lift"]
         self._shape_error = self.runtime.globals()[b"shape_error"]
+        self._shape_events = self.runtime.globals()[b"shape_events"]
 
     def lift(self, body: bytes, message: str = CHAT) -> tuple[bytes | None, Any]:
         """The new body and whether it streams, or None and what is wrong."""
@@ -33,6 +34,9 @@ class LuaEdge:
 
     def shape_error(self, body: bytes, status: int) -> bytes:
         return bytes(self._shape_error(body, status))
+
+    def shape_events(self, text: bytes) -> bytes:
+        return bytes(self._shape_events(text))
 
     def instructions(self, body: bytes) -> int:
         """About how many instructions of Lua's machine a lift takes, in hundreds."""

@@ -63,6 +63,22 @@ async def test_a_stream_that_is_left_at_its_end_gives_its_connection_back(upstre
     assert upstream.connections <= before + 2  # the end may come a moment after the last event
 
 
+async def test_a_kept_connection_that_was_closed_meanwhile_costs_no_request(upstream: Upstream) -> None:
+    async with transport.connect(LIMIT) as client:
+        before = len(upstream.seen)
+        for _ in range(2):
+            assert (await whole(client, f"{upstream.url}/stale/v1")).status == 200
+    assert len(upstream.seen) == before + 3  # the second was sent twice
+
+
+async def test_a_new_connection_that_is_dropped_is_not_tried_again(upstream: Upstream) -> None:
+    async with transport.connect(LIMIT) as client:
+        before = len(upstream.seen)
+        with pytest.raises(AttemptFailed):
+            await whole(client, f"{upstream.url}/reset/v1")
+    assert len(upstream.seen) == before + 1
+
+
 @pytest.mark.parametrize("script", ["silent", "half"])
 async def test_a_cancelled_call_is_closed_at_once(upstream: Upstream, script: str) -> None:
     async with transport.connect(LIMIT) as client:

@@ -1,0 +1,39 @@
+"""How the events of a stream become what OpenAI's clients expect."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.envoy.lua_edge import LuaEdge
+
+EDGE = LuaEdge()
+WORD = b'data: {"id":"1","choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+USAGE = b'data: {"id":"1","usage":{"total_tokens":2}}\n\n'
+TOLD = b'data: {"choices":[],"id":"1","usage":{"total_tokens":2}}\n\n'
+END = b"data: {}\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shaped"),
+    [
+        pytest.param(WORD, WORD, id="a word"),
+        pytest.param(END, DONE, id="the end"),
+        pytest.param(WORD + END, WORD + DONE, id="a word and the end at once"),
+        pytest.param(END + WORD, END + WORD, id="an empty event that is not the last"),
+        pytest.param(USAGE, TOLD, id="the usage"),
+        pytest.param(WORD + USAGE + END, WORD + TOLD + DONE, id="all at once"),
+        pytest.param(
+            b'data: {"choices":[{"index":0}],"usage":{}}\n\n',
+            b'data: {"choices":[{"index":0}],"usage":{}}\n\n',
+            id="usage beside a choice",
+        ),
+        pytest.param(
+            b'data: {"error":{"message":"\\"usage\\":{ data: {}"}}\n\n',
+            b'data: {"error":{"message":"\\"usage\\":{ data: {}"}}\n\n',
+            id="look-alikes in a string",
+        ),
+    ],
+)
+def test_events_are_shaped(text: bytes, shaped: bytes) -> None:
+    assert EDGE.shape_events(text) == shaped
