@@ -125,15 +125,18 @@ def own(upstream: Upstream, tmp_path: Path) -> Any:
         yield service
 
 
-def _workers(service: Service) -> list[int]:
+def _running(service: Service, sign: str) -> list[int]:
+    """The processes of the service that have a word in their command."""
     found = []
     for pid in service.program.descendants():
-        command = subprocess.run(
-            ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
-        ).stdout
-        if "server worker" in command:
+        command = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+        if sign in subprocess.run(command, capture_output=True, text=True, check=False).stdout:
             found.append(pid)
     return found
+
+
+def _workers(service: Service) -> list[int]:
+    return _running(service, "server worker")
 
 
 def test_a_crashed_worker_is_started_anew_on_its_port(own: Service) -> None:
@@ -153,15 +156,10 @@ def test_a_crashed_worker_is_started_anew_on_its_port(own: Service) -> None:
 
 
 def test_envoy_is_started_anew_too(own: Service) -> None:
-    [envoy] = [p for p in own.program.descendants() if _is_envoy(p)]
+    [envoy] = _running(own, "--config-path")
     os.kill(envoy, signal.SIGKILL)
     wait_until(lambda: _answers(own), lambda: own.program.said)
     assert "Envoy was ended by SIGKILL; starting it anew" in own.program.said
-
-
-def _is_envoy(pid: int) -> bool:
-    command = ["ps", "-o", "args=", "-p", str(pid)]
-    return "--config-path" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 def _answers(service: Service) -> bool:
