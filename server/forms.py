@@ -4,7 +4,7 @@ Driven by the descriptors and the `form` and `discriminator` options of `form.pr
 field of the contract needs no code here. The edge does the same lifting for REST callers in Lua.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -19,9 +19,10 @@ from google.protobuf.message_factory import GetMessageClass
 from interference.v1 import form_pb2
 
 M = TypeVar("M", bound=Message)
-# What decoding hostile JSON can raise: the last is for nesting.
-JSON_FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# What reading hostile JSON can raise: nothing else. ValueError is for invalid UTF-8 and endless numbers.
+JSON_FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 Json = dict[str, Any]
+Spellings = tuple[tuple[str, str], ...]
 
 _EXTRA_JSON = "extra_json"
 _EXTRA = "extra"
@@ -31,6 +32,8 @@ _INTEGERS = {
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
+# Each level of a Struct is three of protobuf's, which reads a hundred.
+_MAX_DEPTH = 16
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 
 
@@ -148,68 +151,109 @@ def _number(value: Any) -> Any:
 # --- OpenAI's JSON to contract ---------------------------------------------------------------------
 
 
-def lift(message_type: type[M], value: Json, rename: dict[str, str] | None = None) -> M:
+def lift(message_type: type[M], value: Json, spellings: Spellings = ()) -> M:
     """Reads an object of OpenAI's JSON into a response message.
 
     Members that the contract does not know, or whose type is not the contract's, land in `extra`:
-    nothing is lost, and nothing that an upstream says can raise. `rename` gives contract names for
-    members that a vendor spells otherwise. Null members count as absent.
+    nothing is lost. `spellings` pairs other names of members with the contract's. Null members count
+    as absent. Raises one of `JSON_FAULTS` where something is nested beyond all reason.
     """
-    return cast("M", _lift(cast("Descriptor", message_type.DESCRIPTOR), value, rename or {}))
+    return cast("M", _reader(cast("Descriptor", message_type.DESCRIPTOR), spellings)(value))
 
 
-def _lift(descriptor: Descriptor, value: Json, rename: dict[str, str]) -> Message:
+@cache
+def _reader(descriptor: Descriptor, spellings: Spellings) -> Callable[[Json], Message]:
+    """Reads objects into one message type; made once, for streams read thousands of them."""
+    message_class = GetMessageClass(descriptor)
     shape = _shape(descriptor)
-    known: Json = {}
-    unknown: Json = {}
-    for key, item in value.items():
-        if item is None:
-            continue
-        field = shape.fields.get(rename.get(key, key))
-        lifted = None if field is None or field.name in known else _lift_value(field, item, rename)
-        if lifted is None or field is None:
-            unknown[key] = item
-        else:
-            known[field.name] = lifted
-    if unknown and shape.has_extra:
-        known[_EXTRA] = _struct(unknown)
-    return GetMessageClass(descriptor)(**known)
+    readers = {name: (name, _value_reader(field, spellings)) for name, field in shape.fields.items()}
+    readers |= {other: readers[name] for other, name in spellings if name in readers}
+
+    def read(value: Json) -> Message:
+        known: Json = {}
+        unknown: Json = {}
+        for key, item in value.items():
+            if item is None:
+                continue
+            name, read_value = readers.get(key, _UNKNOWN)
+            lifted = None if name in known else read_value(item)
+            if lifted is None:
+                unknown[key] = item
+            else:
+                known[name] = lifted
+        if unknown and shape.has_extra:
+            known[_EXTRA] = _struct(unknown)
+        return message_class(**known)
+
+    return read
 
 
-def _lift_value(field: _Field, value: Any, rename: dict[str, str]) -> Any:
-    """The value as the field takes it, or None where it does not fit."""
+def _value_reader(field: _Field, spellings: Spellings) -> Callable[[Any], Any]:
+    """Gives a member's value as the field takes it, or None where it does not fit."""
     if field.is_struct:
-        return _struct(value) if isinstance(value, dict) else None
+        return lambda value: _struct(value) if isinstance(value, dict) else None
+    read = _item_reader(field, spellings)
     if not field.repeated:
-        return _lift_item(field, value, rename)
-    if not isinstance(value, list):
-        return None
-    items = [_lift_item(field, item, rename) for item in value]
-    return None if None in items else items
+        return read
 
-
-def _lift_item(field: _Field, value: Any, rename: dict[str, str]) -> Any:
-    kind = field.cpp_type
-    if kind == FieldDescriptor.CPPTYPE_MESSAGE:
-        if field.message is None or field.is_map or not isinstance(value, dict):
+    def read_list(value: Any) -> Any:
+        if not isinstance(value, list):
             return None
-        return _lift(field.message, value, rename)
-    if kind == FieldDescriptor.CPPTYPE_STRING:
-        return value if isinstance(value, str) else None
-    if kind == FieldDescriptor.CPPTYPE_BOOL:
-        return value if isinstance(value, bool) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+        items = [read(item) for item in value]
+        return None if None in items else items
+
+    return read_list
+
+
+def _item_reader(field: _Field, spellings: Spellings) -> Callable[[Any], Any]:
+    if field.message is not None:
+        if field.is_map:
+            return _nothing
+        read = _reader(field.message, spellings)
+        return lambda value: read(value) if isinstance(value, dict) else None
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return lambda value: value if isinstance(value, str) else None
+    if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
+        return lambda value: value if isinstance(value, bool) else None
+    if field.cpp_type in _FLOATS:
+        return _double
+    low, high = _INTEGERS[field.cpp_type]
+    return lambda value: int(value) if _is_number(value) and low <= value <= high else None
+
+
+def _double(value: Any) -> float | None:
+    try:
+        return float(value) if _is_number(value) else None
+    except OverflowError:
         return None
-    if kind in _FLOATS:
-        return float(value)
-    low, high = _INTEGERS[kind]
-    return int(value) if low <= value <= high else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+_UNKNOWN: tuple[str, Callable[[Any], Any]] = ("", _nothing)
 
 
 def _struct(value: Json) -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
-    struct.update(value)
+    struct.update(_bounded(value, _MAX_DEPTH))
     return struct
+
+
+def _bounded(value: Any, depth: int) -> Any:
+    """The value as a Struct can hold it: what is too deep or too large a number becomes JSON text."""
+    if isinstance(value, dict | list) and not depth:
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, dict):
+        return {key: _bounded(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_bounded(item, depth - 1) for item in value]
+    return str(value) if _is_number(value) and _double(value) is None else value
 
 
 # --- Faults ----------------------------------------------------------------------------------------

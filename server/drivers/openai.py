@@ -7,10 +7,11 @@ https://platform.openai.com/docs/api-reference/images
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
+from google.protobuf.message import Message
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
@@ -22,7 +23,8 @@ from server.rows import CHAT_PARAMS, IMAGE_PARAMS
 from server.transport import HttpAnswer, HttpRequest
 
 # Other spellings of contract fields among OpenAI-compatible servers (DeepSeek, vLLM, llama.cpp).
-_SPELLINGS = {"reasoning_content": "reasoning"}
+_SPELLINGS = (("reasoning_content", "reasoning"),)
+M = TypeVar("M", bound=Message)
 _CHAT_ENVELOPE = frozenset({"model", "providers", "stream", "stream_options"})
 _IMAGE_ENVELOPE = frozenset(
     {"model", "providers", "stream", "size", "width", "height", "response_format", "partial_images"}
@@ -83,7 +85,7 @@ class OpenAIDialect:
         decoded = _object(answer, target)
         if not isinstance(decoded.get("choices"), list) or not decoded["choices"]:
             raise AttemptFailed(_FAILED, "answered without choices", status=answer.status)
-        completion = forms.lift(ChatCompletion, decoded, _SPELLINGS)
+        completion = _lift(ChatCompletion, decoded)
         if not completion.choices or not all(c.HasField("message") for c in completion.choices):
             raise AttemptFailed(_FAILED, "answered with choices of another shape")
         completion.id = completion.id or f"chatcmpl-{uuid4().hex}"
@@ -116,7 +118,7 @@ class OpenAIDialect:
 
     def images(self, answer: HttpAnswer, target: Target) -> GenerateImagesResponse:
         """Reads images."""
-        images = forms.lift(GenerateImagesResponse, _object(answer, target))
+        images = _lift(GenerateImagesResponse, _object(answer, target))
         if not images.data or not all(item.url or item.b64_json for item in images.data):
             raise AttemptFailed(_FAILED, "answered without images", status=answer.status)
         images.model = images.model or target.model
@@ -150,7 +152,7 @@ class OpenAIDecoder:
             raise AttemptFailed(_FAILED, "sent an event that is not a JSON object")
         if decoded.get("error") and not decoded.get("choices"):
             raise _failure(200, {}, decoded, self._target)
-        chunk = forms.lift(ChatCompletionChunk, decoded, _SPELLINGS)
+        chunk = _lift(ChatCompletionChunk, decoded)
         if not self._include_usage:
             chunk.ClearField("usage")
         if not chunk.choices and not chunk.HasField("usage"):
@@ -205,6 +207,13 @@ def _decode(body: bytes) -> Any:
         return msgspec.json.decode(body)
     except forms.JSON_FAULTS:
         raise AttemptFailed(_FAILED, "answered with something that is not JSON") from None
+
+
+def _lift(message_type: type[M], decoded: dict[str, Any]) -> M:
+    try:
+        return forms.lift(message_type, decoded, _SPELLINGS)
+    except forms.JSON_FAULTS:
+        raise AttemptFailed(_FAILED, "answered with JSON that is nested beyond reason") from None
 
 
 def _try_decode(body: bytes) -> Any:

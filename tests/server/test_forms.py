@@ -140,6 +140,7 @@ def test_unknown_members_of_an_answer_land_in_extra() -> None:
         pytest.param("choices", {"0": {}}, id="an object for a list"),
         pytest.param("choices", [1], id="a number for an object"),
         pytest.param("usage", "none", id="a string for an object"),
+        pytest.param("created", 10**400, id="a number beyond all bounds"),
     ],
 )
 def test_a_member_of_the_wrong_type_lands_in_extra(key: str, value: Any) -> None:
@@ -148,9 +149,25 @@ def test_a_member_of_the_wrong_type_lands_in_extra(key: str, value: Any) -> None
     assert [field.name for field, _ in answer.ListFields()] == ["extra"]
 
 
+@pytest.mark.parametrize(
+    ("raw", "kept"),
+    [
+        pytest.param(b'{"x": 1%s}' % (b"0" * 400), "1" + "0" * 400, id="a number beyond all doubles"),
+        pytest.param(b'{"x": %s1%s}' % (b"[" * 40, b"]" * 40), None, id="deep nesting"),
+        pytest.param(b'{"x": %s1%s}' % (b'{"a":' * 40, b"}" * 40), None, id="deep objects"),
+    ],
+)
+def test_what_a_struct_cannot_hold_is_kept_as_text(raw: bytes, kept: str | None) -> None:
+    answer = forms.lift(ChatCompletion, msgspec.json.decode(raw))
+    again = ChatCompletion.FromString(answer.SerializeToString())
+    text = json.dumps(MessageToDict(again))
+    assert kept is None or kept in text
+    assert "1" in text
+
+
 def test_another_spelling_is_read_under_the_contracts_name() -> None:
     raw = {"choices": [{"delta": {"reasoning_content": "Hm"}}]}
-    chunk = forms.lift(ChatCompletionChunk, raw, {"reasoning_content": "reasoning"})
+    chunk = forms.lift(ChatCompletionChunk, raw, (("reasoning_content", "reasoning"),))
     assert chunk.choices[0].delta.reasoning == "Hm"
 
 

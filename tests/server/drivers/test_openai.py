@@ -120,6 +120,8 @@ def test_a_completion_is_read_and_completed() -> None:
         pytest.param(b'{"choices": [{}]}', id="no message"),
         pytest.param(b'{"choices": [{"message": {"content": "\xff"}}]}', id="not UTF-8"),
         pytest.param(b"[" * 100_000, id="very deep"),
+        pytest.param(b'{"choices": [{"message": {"x": %s1%s}}]}' % (b"[" * 950, b"]" * 950), id="deep"),
+        pytest.param(b'{"choices": [{"message": {"x": 1%s}}]}' % (b"0" * 5000), id="an endless number"),
     ],
 )
 def test_an_answer_that_is_none_is_broken(content: bytes) -> None:
