@@ -76,8 +76,9 @@ format: $(VENV)/installed-dev ## Format the code and mend what can be mended
 
 .PHONY: generate
 generate: $(VENV)/installed-dev ## Make gen/ and envoy/envoy.yaml anew from proto/ and envoy/
-	@rm -rf gen
-	@$(MAKE) generate-into OUT=.
+	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
+	$(MAKE) generate-into OUT="$$out" && rm -rf gen && cp -R "$$out/gen" gen && \
+	cp "$$out/envoy/envoy.yaml" envoy/envoy.yaml
 
 .PHONY: check-generated
 check-generated: $(VENV)/installed-dev
@@ -90,7 +91,8 @@ check-generated: $(VENV)/installed-dev
 .PHONY: generate-into
 generate-into:
 	@mkdir -p $(OUT)/gen $(OUT)/envoy
-	@site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
+	@set -euo pipefail; \
+	site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	protoc() { $(BIN)/python -m grpc_tools.protoc -I proto -I "$$site" "$$@"; }; \
 	PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	protoc --python_out=$(OUT)/gen --mypy_out=quiet:$(OUT)/gen $(PROTOS:proto/%=%); \
@@ -104,7 +106,8 @@ generate-into:
 
 .PHONY: lock
 lock: $(VENV)/installed-dev ## Pin the newest versions of all dependencies anew
-	@compile() { $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	@set -euo pipefail; \
+	compile() { $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --custom-compile-command "make lock" pyproject.toml "$$@"; }; \
 	compile --group build --output-file requirements.lock; \
 	compile --group build --group dev --output-file requirements-dev.lock

@@ -94,7 +94,8 @@ async def worker(
         reflection.enable_server_reflection(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
-        bound = server.add_insecure_port(f"{settings.host}:{port}")
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        bound = server.add_insecure_port(f"{host}:{port}")
         await server.start()
         try:
             yield Worker(bound, server, checks, edge)

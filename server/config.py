@@ -14,8 +14,9 @@ from server import rows
 from server.errors import SettingsError
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
-Bytes = Annotated[int, msgspec.Meta(ge=1024, le=2**31 - 1)]
 MIB = 2**20
+Bytes = Annotated[int, msgspec.Meta(ge=1024, le=2**30 - MIB)]  # gRPC counts twice as much in 32 bits
+OWN_KEY = "INTERFERENCE_API_KEY"  # what callers must show: one key, or several with spaces between
 DEFAULT_FILE = "interference.yaml"
 
 
@@ -51,7 +52,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def worker_count(self) -> int:
         """How many worker processes to run."""
-        return self.workers or os.cpu_count() or 1
+        return self.workers or _cores()
 
     @property
     def media_dir(self) -> Path:
@@ -67,17 +68,23 @@ class Secrets:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
-        self.own = frozenset((self.key("INTERFERENCE_API_KEY") or "").split())
+        self.own = frozenset((self.key(OWN_KEY) or "").split())
 
     def key(self, name: str) -> str | None:
         """The key in the variable `name`, or in the file that `name`_FILE names; None where unset."""
         if value := self._environment.get(name, "").strip():
-            return value
+            return self._checked(name, value)
         if not (path := self._environment.get(f"{name}_FILE", "")):
             return None
         value = _read(Path(path), f"{name}_FILE").strip()
         if not value:
             raise SettingsError(f"{name}_FILE: {path} is empty")
+        return self._checked(f"{name}_FILE", value)
+
+    @staticmethod
+    def _checked(name: str, value: str) -> str:
+        if not value.isprintable() or not value.isascii():
+            raise SettingsError(f"{name}: a key is one line of ASCII characters, and this is not")
         return value
 
     def __repr__(self) -> str:
@@ -128,6 +135,13 @@ def check_keys(settings: Settings, catalog: Iterable[rows.Row], secrets: Secrets
             f"host: {settings.host} is open to other machines and no key is asked of callers: "
             "set INTERFERENCE_API_KEY, or `open: true` (--open) if that is meant"
         )
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _convert(values: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> Settings:

@@ -17,9 +17,27 @@ What a caller reads never holds a provider's key: drivers redact it before they 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import grpc
+
+# Why an attempt gave no answer; the contract explains them at `interference.v1.Attempt.cause`.
+Cause = Literal[
+    "not_enabled",
+    "no_such_model",
+    "parameter_unsupported",
+    "connect_failed",
+    "connection_lost",
+    "timed_out",
+    "rate_limited",
+    "key_refused",
+    "quota_exceeded",
+    "conflict",
+    "too_early",
+    "server_error",
+    "broken_answer",
+    "refused",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +46,7 @@ class Attempt:
 
     provider: str
     model: str
-    cause: str
+    cause: Cause
     message: str
     status: int | None = None
     duration_ms: float | None = None
@@ -131,11 +149,11 @@ class Defect(InterferenceError):
 
 
 class AttemptFailed(Exception):
-    """A provider could not answer. `cause` is one of the words of `interference.v1.Attempt.cause`."""
+    """A provider could not answer."""
 
     def __init__(
         self,
-        cause: str,
+        cause: Cause,
         message: str,
         *,
         status: int | None = None,

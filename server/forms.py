@@ -4,6 +4,7 @@ Driven by the descriptors and the `form` and `discriminator` options of `form.pr
 field of the contract needs no code here. The edge does the same lifting for REST callers in Lua.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -155,7 +156,8 @@ def lift(message_type: type[M], value: Json, spellings: Spellings = ()) -> M:
     """Reads an object of OpenAI's JSON into a response message.
 
     Members that the contract does not know, or whose type is not the contract's, land in `extra`:
-    nothing is lost. `spellings` pairs other names of members with the contract's. Null members count
+    nothing is lost. `spellings` pairs other names of members with the contract's, or with nothing
+    where a member of the contract's name means something else. Null members count
     as absent. Raises one of `JSON_FAULTS` where something is nested beyond all reason.
     """
     return cast("M", _reader(cast("Descriptor", message_type.DESCRIPTOR), spellings)(value))
@@ -167,7 +169,10 @@ def _reader(descriptor: Descriptor, spellings: Spellings) -> Callable[[Json], Me
     message_class = GetMessageClass(descriptor)
     shape = _shape(descriptor)
     readers = {name: (name, _value_reader(field, spellings)) for name, field in shape.fields.items()}
-    readers |= {other: readers[name] for other, name in spellings if name in readers}
+    for other, name in spellings:
+        readers.pop(other, None)
+        if name in readers:
+            readers[other] = readers[name]
 
     def read(value: Json) -> Message:
         known: Json = {}
@@ -265,17 +270,30 @@ def check(message: Message, path: str = "") -> Iterator[tuple[str, str]]:
     for descriptor, value in message.ListFields():
         field = shape.fields[descriptor.name]
         where = f"{path}{field.name}"
-        if field.text:
+        if field.cpp_type in _FLOATS and not math.isfinite(value):
+            yield where, "must be a number"
+        elif field.is_map:
+            yield from ((where, "must hold numbers") for item in value.values() if item != item)
+        elif field.is_struct:
+            yield from ((where, fault) for fault in _struct_faults(value))
+        elif field.text:
             yield from ((where, fault) for fault in _text_faults(value, msgspec.Raw))
         elif field.name == _EXTRA_JSON:
             yield from ((where, fault) for fault in _extra_faults(value, shape))
-        elif field.message is None or field.is_map or field.is_struct:
+        elif field.message is None:
             continue
         elif field.repeated:
             for index, item in enumerate(value):
                 yield from check(item, f"{where}[{index}].")
         else:
             yield from check(value, f"{where}.")
+
+
+def _struct_faults(value: struct_pb2.Struct) -> Iterator[str]:
+    try:
+        MessageToDict(value)
+    except ValueError as error:
+        yield f"is not a JSON object: {error}"
 
 
 def _text_faults(text: str, wanted: Any) -> Iterator[str]:

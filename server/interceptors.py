@@ -136,4 +136,4 @@ async def _fail(context: Context, error: Exception) -> None:
     if not isinstance(error, InterferenceError):
         _log.exception("a defect", exc_info=error)
         error = Defect("A defect of the server; its log has the rest.")
-    await context.abort(error.code, error.message[:600], failure.trailers(error))
+    await context.abort(error.code, failure.message(error), failure.trailers(error))

@@ -1,12 +1,20 @@
 """Images kept for a time: a folder of bounded size, in files whose names nobody can guess."""
 
 import asyncio
+import errno
 import re
 import secrets
+import stat
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from server.errors import Unavailable
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{32}\.[a-z]{3,4}")
+_PART = ".part"  # of a file that is being written
+_ABANDONED = 600  # seconds after which nobody is writing it any more
 _KINDS = {
     "png": "image/png",
     "jpeg": "image/jpeg",
@@ -48,28 +56,45 @@ class Media:
         return Item(data, _KINDS.get(suffix, _KINDS["bin"]), f'"{stem}"')
 
     def _put(self, data: bytes) -> str:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._make_room(len(data))
-        name = f"{secrets.token_urlsafe(24)}.{_kind(data)}"
-        part = self._folder / f".{name}"
-        part.write_bytes(data)
-        part.rename(self._folder / name)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_room(len(data))
+            name = f"{secrets.token_urlsafe(24)}.{_kind(data)}"
+            part = self._folder / f"{name}{_PART}"
+            part.write_bytes(data)
+            part.rename(self._folder / name)
+        except OSError as error:
+            reason = error.strerror or "the disk refuses it"
+            raise Unavailable(
+                f"The image cannot be stored ({reason}). Ask for b64_json.", reason="media_not_stored"
+            ) from error
         return name
 
     def _make_room(self, size: int) -> None:
-        files = []
-        for path in self._folder.iterdir():
-            try:
-                stat = path.stat()
-            except OSError:  # another process was faster
-                continue
-            files.append((stat.st_mtime_ns, stat.st_size, path))
-        used = sum(file[1] for file in files) + size
-        for _, file_size, path in sorted(files):
+        """Removes the oldest images until there is room. Files that are not ours stay."""
+        if size > self._max_bytes:
+            raise OSError(errno.EFBIG, "it is larger than the folder may be")
+        files = sorted(self._stored())
+        used = sum(file_size for _, file_size, _ in files) + size
+        for _, file_size, path in files:
             if used <= self._max_bytes:
                 return
             path.unlink(missing_ok=True)
             used -= file_size
+
+    def _stored(self) -> Iterator[tuple[int, int, Path]]:
+        """Age, size and path of what is stored; of what is being stored only what was left behind."""
+        abandoned = time.time_ns() - _ABANDONED * 10**9
+        for path in self._folder.iterdir():
+            if not _NAME.fullmatch(path.name.removesuffix(_PART)):
+                continue
+            try:
+                found = path.lstat()
+            except FileNotFoundError:  # another process was faster
+                continue
+            is_part = path.name.endswith(_PART)
+            if stat.S_ISREG(found.st_mode) and not (is_part and found.st_mtime_ns > abandoned):
+                yield found.st_mtime_ns, found.st_size, path
 
 
 def _kind(data: bytes) -> str:

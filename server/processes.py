@@ -91,6 +91,7 @@ class Envoy:
             *("--log-level", "error", "--disable-hot-restart"),
             stdin=DEVNULL,
             stdout=DEVNULL,
+            env={},  # it needs nothing, and least of all the keys
             start_new_session=True,
         )
         await self.release()

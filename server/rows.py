@@ -12,6 +12,7 @@ from server.errors import SettingsError
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BASE_URL = re.compile(r"https?://[^/@?#\s]+(/[^?#\s]*)?")
 _IMPLIED = {"model", "providers", "messages", "stream", "extra_json", "prompt", "partial_images"}
 CHAT_PARAMS = tuple(
     field.name for field in chat_pb2.CreateCompletionRequest.DESCRIPTOR.fields if field.name not in _IMPLIED
@@ -116,8 +117,10 @@ def _check(row: Row, where: str, drivers: set[str]) -> None:
         raise SettingsError(f"{where}: id: must be 1 to 64 letters, digits, dots, _ or -")
     if row.driver not in drivers:
         raise SettingsError(f"{where}: driver: {row.driver} is none of {', '.join(sorted(drivers))}")
-    if row.driver == "openai" and not re.match(r"https?://[^/]", row.base_url):
-        raise SettingsError(f"{where}: base_url: must begin with http:// or https://")
+    if row.driver == "openai" and not _BASE_URL.fullmatch(row.base_url):
+        raise SettingsError(
+            f"{where}: base_url: must be http(s)://host/path, without a user, a query or a fragment"
+        )
     if row.key_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", row.key_env):
         raise SettingsError(f"{where}: key_env: must be the name of an environment variable")
 

@@ -20,46 +20,56 @@ class EventReader:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._rest = b""
+        self._rest: list[bytes] = []  # the unfinished line, in the blocks in which it came
+        self._rest_size = 0
         self._data: list[bytes] = []
-        self._size = 0
+        self._data_size = 0
+        self._cr = False  # whether the last block ended in a CR, perhaps half of a CRLF
         self._first = True
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         """Takes the next bytes; gives the data of each event that they complete."""
-        buffer = self._rest + block
-        if self._first and len(buffer) >= 3:
-            self._first = False
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
-        # A CR at the very end may be half of a CRLF: it waits for the next bytes.
-        held = b"\r" if buffer.endswith(b"\r") else b""
-        lines = _lines(buffer[: len(buffer) - len(held)])
-        self._rest = lines.pop() + held
-        if len(self._rest) + self._size > self._limit:
-            raise EventTooLong
+        if self._cr and block:
+            block, self._cr = b"\r" + block, False
+        if block.endswith(b"\r"):
+            block, self._cr = block[:-1], True
+        if b"\n" not in block and b"\r" not in block:
+            self._keep(block)
+            return
+        lines = _lines(b"".join((*self._rest, block)))
+        self._rest, self._rest_size = [], 0
+        self._keep(lines.pop())
         for line in lines:
             if (data := self._line(line)) is not None:
                 yield data
 
     def close(self) -> Iterator[bytes]:
         """Takes the end of the stream."""
-        rest, self._rest = self._rest.rstrip(b"\r"), b""
-        for line in (rest, b""):
+        for line in (b"".join(self._rest), b""):
             if (data := self._line(line)) is not None:
                 yield data
+        self._rest = []
+
+    def _keep(self, piece: bytes) -> None:
+        self._rest.append(piece)
+        self._rest_size += len(piece)
+        if self._rest_size + self._data_size > self._limit:
+            raise EventTooLong
 
     def _line(self, line: bytes) -> bytes | None:
+        if self._first:
+            line, self._first = line.removeprefix(b"\xef\xbb\xbf"), False
         if not line:
             if not self._data:
                 return None
             data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-            self._data, self._size = [], 0
+            self._data, self._data_size = [], 0
             return data
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
-            self._size += len(value)
-            if self._size > self._limit:
+            self._data_size += len(line)
+            if self._data_size > self._limit:
                 raise EventTooLong
         return None
 

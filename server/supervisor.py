@@ -55,9 +55,9 @@ class Supervisor:
             loop.add_signal_handler(number, self._signalled)
         keepers: list[asyncio.Task[None]] = []
         try:
-            await self._start()
-            keepers = [asyncio.create_task(self._keep(child)) for child in self._children]
-            await self._stop.wait()
+            if await self._started():
+                keepers = [asyncio.create_task(self._keep(child)) for child in self._children]
+                await self._stop.wait()
         finally:
             for keeper in keepers:
                 keeper.cancel()
@@ -71,6 +71,19 @@ class Supervisor:
 
     def _signalled(self) -> None:
         (self._hurry if self._stop.is_set() else self._stop).set()
+
+    async def _started(self) -> bool:
+        """Starts everything; False where it was told to stop before all was there."""
+        starting = asyncio.create_task(self._start())
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return False
+        await starting
+        return True
 
     async def _start(self) -> None:
         began = time.monotonic()
@@ -131,7 +144,7 @@ class Supervisor:
         url = f"http://{_bracketed(_reachable(self._settings.host))}:{port}/v1/providers"
         deadline = time.monotonic() + _START
         async with aiohttp.ClientSession(headers=headers) as session:
-            while time.monotonic() < deadline and not self._stop.is_set():
+            while time.monotonic() < deadline:
                 self._envoy.check()
                 with contextlib.suppress(aiohttp.ClientError, OSError):
                     async with session.get(url) as answer:
@@ -165,6 +178,7 @@ class Supervisor:
                 await child.start()
             except SettingsError as error:
                 _log.error("%s", error)
+                await processes.end(child.process)
 
     async def _end(self) -> None:
         """Takes no new calls, waits for the running ones within the grace time, then ends everything."""

@@ -8,7 +8,7 @@ import os
 import ssl
 import types
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -17,6 +17,7 @@ from server.errors import AttemptFailed
 from server.rows import Limits
 from server.sse import EventReader, EventTooLong
 
+_AT_ONCE = 0.1  # seconds in which a kept connection shows that its server had closed it
 _LINGER = 1.0  # seconds in which a finished stream may still end its body, to reuse the connection
 _ERROR_BYTES = 256 * 1024  # of an answer that is no success; the rest says nothing more
 _EVENT_BYTES = 16 * 2**20  # of one server-sent event: a streamed image or sound fits
@@ -71,9 +72,13 @@ class Answer:
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Reads the body as server-sent events: the data of each."""
         reader = EventReader(_EVENT_BYTES)
+        size = 0
         try:
             async with aclosing(self._blocks()) as blocks:
                 async for block in blocks:
+                    size += len(block)
+                    if size > self._limit:
+                        raise AttemptFailed("broken_answer", f"streamed more than {self._limit} bytes")
                     for event in reader.feed(block):
                         yield event
             for event in reader.close():
@@ -105,7 +110,7 @@ async def _note_reuse(_: object, context: types.SimpleNamespace, __: object) -> 
 class Transport:
     """Sends requests over kept connections. Redirects are not followed: a key stays where it was sent.
 
-    `max_answer_bytes` bounds a whole answer. Made by `connect`.
+    `max_answer_bytes` bounds an answer, whole or streamed. Made by `connect`.
     """
 
     def __init__(
@@ -137,14 +142,15 @@ class Transport:
     async def _send(self, request: HttpRequest, limits: Limits) -> aiohttp.ClientResponse:
         """Sends a request; once more, on a new connection, where a kept one turns out to be closed.
 
-        A server may close a connection at the very moment at which it is used again, and has not read
-        the request then.
+        A server may close a connection at the very moment at which it is used again. That shows at once;
+        a connection that is lost later may have been lost over the request, which is not sent again then.
         """
-        kept = _Kept()
+        clock = asyncio.get_running_loop().time
+        kept, began = _Kept(), clock()
         try:
             return await _ask(self._pooled, request, limits, kept)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not kept.reused:
+            if not kept.reused or clock() - began > _AT_ONCE:
                 raise
         return await _ask(self._fresh, request, limits, kept)
 
@@ -162,6 +168,7 @@ class Transport:
         task = asyncio.get_running_loop().create_task(_linger(response))
         self._lingering.add(task)
         task.add_done_callback(self._lingering.discard)
+        task.add_done_callback(lambda _: response.close())  # also where it was cancelled before it began
 
 
 @asynccontextmanager
@@ -207,15 +214,10 @@ async def _ask(
 
 
 async def _linger(response: aiohttp.ClientResponse) -> None:
-    try:
+    with suppress(aiohttp.ClientError, OSError, ValueError):
         async with asyncio.timeout(_LINGER):
             if not await response.content.read(1):
                 response.release()
-                return
-    except (aiohttp.ClientError, OSError, ValueError):
-        pass
-    finally:
-        response.close()
 
 
 def _reason(error: OSError) -> str:

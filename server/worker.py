@@ -5,6 +5,7 @@ The socket's end means that the supervisor is gone; then the worker goes too.
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -38,7 +39,14 @@ class Ready(msgspec.Struct, frozen=True):
 def run(control_fd: int) -> int:
     """Serves until told to stop. The exit code is 2 where the order cannot be carried out."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    # A caller that leaves while it is being written to is no error; grpc logs a traceback for it.
+    logging.getLogger("grpc._cython.cygrpc").addFilter(lambda record: not _is_farewell(record))
     return uvloop.run(_run(socket.socket(fileno=control_fd)))
+
+
+def _is_farewell(record: logging.LogRecord) -> bool:
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is not None and kind.__name__ == "ExecuteBatchError"
 
 
 async def _run(control: socket.socket) -> int:

@@ -21,12 +21,16 @@ from server.errors import AttemptFailed, RequestRefused
 
 _DEFAULT_SIZE = (512, 512)
 _SMALLEST, _LARGEST = 16, 2048  # pixels a side
+_MOST = 2**23  # pixels of all images of a request
 _FORMATS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
 _NO_CHAT = "makes images, and does not chat"
 
 
 class CanvasDriver:
-    """Draws. The work is done in a thread, for it takes tens of milliseconds."""
+    """Draws. The work is done in a thread, for it takes tens of milliseconds, one image at a time."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore()
 
     async def models(self, target: Target) -> list[str]:
         """The row's own list."""
@@ -49,12 +53,15 @@ class CanvasDriver:
         kind = request.output_format or "png"
         if kind not in _FORMATS:
             raise _refused(target, "output_format", f"must be one of {', '.join(_FORMATS)}")
-        made = [
-            await asyncio.to_thread(
-                draw, request.prompt, width, height, request.seed + index, _FORMATS[kind]
-            )
-            for index in range(request.n or 1)
-        ]
+        if width * height * (request.n or 1) > _MOST:
+            raise _refused(target, "n", f"images of this size are too many: {_MOST} pixels is the most")
+        made = []
+        for index in range(request.n or 1):
+            async with self._turn:
+                drawing = asyncio.to_thread(
+                    draw, request.prompt, width, height, request.seed + index, _FORMATS[kind]
+                )
+                made.append(await drawing)
         return GenerateImagesResponse(
             created=int(time.time()),
             data=[Image(b64_json=base64.b64encode(image).decode()) for image in made],

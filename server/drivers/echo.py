@@ -18,9 +18,11 @@ from interference.v1.completion_pb2 import (
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from interference.v1.usage_pb2 import Usage
 from server.drivers.base import Target
-from server.errors import AttemptFailed
+from server.errors import AttemptFailed, RequestRefused
 
 _TOKEN = re.compile(r"\s*\S+|\s+\Z")  # a word with the white space before it
+_MAX_PROMPT = 2**20  # characters of all messages
+_MAX_ANSWER = 2**18  # characters of all choices
 _NOTHING = "(There is no text to echo.)"
 
 
@@ -40,7 +42,7 @@ class EchoDriver:
 
     async def complete(self, request: CreateCompletionRequest, target: Target) -> ChatCompletion:
         """Answers whole."""
-        answer = _answer(request)
+        answer = _answer(request, target)
         message = AnswerMessage(role="assistant", content="".join(answer.tokens))
         return ChatCompletion(
             id=_id(),
@@ -59,7 +61,7 @@ class EchoDriver:
         self, request: CreateCompletionRequest, target: Target
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
         """Answers word by word."""
-        answer = _answer(request)
+        answer = _answer(request, target)
         chunk_id, created = _id(), int(time.time())
 
         def chunk(choices: list[ChunkChoice], usage: Usage | None = None) -> ChatCompletionChunk:
@@ -93,7 +95,7 @@ def _pieces(answer: _Answer, n: int) -> Iterator[ChunkChoice]:
         yield ChunkChoice(index=index, delta=AnswerMessage(), finish_reason=answer.finish_reason)
 
 
-def _answer(request: CreateCompletionRequest) -> _Answer:
+def _answer(request: CreateCompletionRequest, target: Target) -> _Answer:
     texts = [
         "".join(part.text for part in message.content if part.HasField("text"))
         for message in request.messages
@@ -103,7 +105,9 @@ def _answer(request: CreateCompletionRequest) -> _Answer:
         for text, message in zip(texts, request.messages, strict=True)
         if message.role == "user" and text
     ]
-    tokens = _TOKEN.findall(_until(said[-1] if said else _NOTHING, request.stop))
+    text = _until(said[-1] if said else _NOTHING, request.stop)
+    _check(request, target, texts, text)
+    tokens = _TOKEN.findall(text)
     limit = request.max_completion_tokens or request.max_tokens or len(tokens)
     prompt = sum(len(text.split()) for text in texts)
     completion = min(limit, len(tokens)) * (request.n or 1)
@@ -116,6 +120,18 @@ def _answer(request: CreateCompletionRequest) -> _Answer:
             total_tokens=prompt + completion,
         ),
     )
+
+
+def _check(request: CreateCompletionRequest, target: Target, texts: list[str], text: str) -> None:
+    """A few bytes of a request must not become many of an answer."""
+    fault = param = ""
+    if len(text) * (request.n or 1) > _MAX_ANSWER or sum(map(len, texts)) > _MAX_PROMPT:
+        fault, param = f"Echo repeats at most {_MAX_ANSWER} characters.", "messages"
+    for name in ("max_tokens", "max_completion_tokens"):
+        if request.HasField(name) and getattr(request, name) < 1:
+            fault, param = f"{name} must be at least 1.", name
+    if fault:
+        raise RequestRefused(fault, param=param, provider=target.row.id, model=target.model)
 
 
 def _until(text: str, stops: Iterable[str]) -> str:

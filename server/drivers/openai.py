@@ -4,10 +4,11 @@ https://platform.openai.com/docs/api-reference/chat
 https://platform.openai.com/docs/api-reference/images
 """
 
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -18,12 +19,13 @@ from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server import forms
 from server.drivers.base import Target
-from server.errors import AttemptFailed, RequestRefused
+from server.errors import AttemptFailed, Cause, RequestRefused
 from server.rows import CHAT_PARAMS, IMAGE_PARAMS
 from server.transport import HttpAnswer, HttpRequest
 
 # Other spellings of contract fields among OpenAI-compatible servers (DeepSeek, vLLM, llama.cpp).
-_SPELLINGS = (("reasoning_content", "reasoning"),)
+# `provider` is ours to say; an upstream's own (OpenRouter's) goes to `extra`.
+_SPELLINGS = (("reasoning_content", "reasoning"), ("provider", ""))
 M = TypeVar("M", bound=Message)
 _CHAT_ENVELOPE = frozenset({"model", "providers", "stream", "stream_options"})
 _IMAGE_ENVELOPE = frozenset(
@@ -31,9 +33,9 @@ _IMAGE_ENVELOPE = frozenset(
 )
 # The two names of the most tokens to write; vendors know one or both.
 _TWINS = (("max_completion_tokens", "max_tokens"), ("max_tokens", "max_completion_tokens"))
-_FAILED = "broken_answer"
+_FAILED: Final = "broken_answer"
 # What a status that is not the request's fault is called in an attempt.
-_CAUSES = {
+_CAUSES: dict[int, Cause] = {
     401: "key_refused",
     402: "quota_exceeded",
     403: "key_refused",
@@ -43,6 +45,15 @@ _CAUSES = {
     425: "too_early",
     429: "rate_limited",
 }
+# Codes of a 400 that say what the provider lacks, not what is wrong with the request.
+_LACKS: dict[str, Cause] = {
+    "model_not_found": "no_such_model",
+    "model_not_supported": "no_such_model",
+    "unknown_model": "no_such_model",
+    "unsupported_parameter": "parameter_unsupported",
+    "unsupported_value": "parameter_unsupported",
+}
+_REASON = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
 class OpenAIDialect:
@@ -150,7 +161,7 @@ class OpenAIDecoder:
         decoded = _decode(event)
         if not isinstance(decoded, dict):
             raise AttemptFailed(_FAILED, "sent an event that is not a JSON object")
-        if decoded.get("error") and not decoded.get("choices"):
+        if _is_failure(decoded):
             raise _failure(200, {}, decoded, self._target)
         chunk = _lift(ChatCompletionChunk, decoded)
         if not self._include_usage:
@@ -193,12 +204,13 @@ def _without(body: dict[str, Any], known: tuple[str, ...], honoured: tuple[str, 
 
 
 def _size(request: GenerateImagesRequest, honoured: tuple[str, ...]) -> dict[str, Any]:
-    if not request.size and not (request.width and request.height):
+    """The size in the fields that the provider has for it. `auto` is what goes without saying."""
+    size = request.size or (f"{request.width}x{request.height}" if request.width else "")
+    if not size or (size == "auto" and "size" not in honoured):
         return {}
-    size = request.size or f"{request.width}x{request.height}"
-    width, _, height = size.partition("x")
-    if "size" in honoured or not (width.isdigit() and height.isdigit()):
+    if "size" in honoured:
         return {"size": size}
+    width, _, height = size.partition("x")
     return {"width": int(width), "height": int(height)}
 
 
@@ -210,10 +222,34 @@ def _decode(body: bytes) -> Any:
 
 
 def _lift(message_type: type[M], decoded: dict[str, Any]) -> M:
+    for choice in decoded.get("choices") or ():
+        message = isinstance(choice, dict) and (choice.get("delta") or choice.get("message"))
+        if isinstance(message, dict) and isinstance(message.get("content"), list):
+            _join_parts(message)
     try:
         return forms.lift(message_type, decoded, _SPELLINGS)
     except forms.JSON_FAULTS:
         raise AttemptFailed(_FAILED, "answered with JSON that is nested beyond reason") from None
+
+
+def _join_parts(message: dict[str, Any]) -> None:
+    """Content in parts (https://docs.mistral.ai/capabilities/reasoning): text, and thinking before it."""
+    parts = message["content"]
+    if not all(isinstance(part, dict) for part in parts):
+        return
+    text = [part.get("text") for part in parts if part.get("type") == "text"]
+    thinking = [part.get("thinking") for part in parts if part.get("type") == "thinking"]
+    thought = [
+        inner.get("text") if isinstance(inner, dict) else inner
+        for inner in (t for item in thinking for t in (item if isinstance(item, list) else [item]))
+    ]
+    if len(text) + len(thinking) != len(parts) or not all(isinstance(t, str) for t in (*text, *thought)):
+        return
+    del message["content"]
+    if text:
+        message["content"] = "".join(map(str, text))
+    if thought:
+        message["reasoning"] = "".join(map(str, thought))
 
 
 def _try_decode(body: bytes) -> Any:
@@ -228,9 +264,26 @@ def _object(answer: HttpAnswer, target: Target) -> dict[str, Any]:
     decoded = _decode(answer.body)
     if not isinstance(decoded, dict):
         raise AttemptFailed(_FAILED, "answered with JSON that is not an object")
-    if decoded.get("error") and not decoded.get("choices") and not decoded.get("data"):
+    if _is_failure(decoded):
         raise _failure(answer.status, answer.headers, decoded, target)
     return decoded
+
+
+def _is_failure(decoded: dict[str, Any]) -> bool:
+    """Whether a 200, or an event of a stream, tells of a failure.
+
+    OpenRouter sends `error` beside a choice (https://openrouter.ai/docs/api-reference/streaming), vLLM an
+    object of the type `error`.
+    """
+    if decoded.get("error") or decoded.get("object") == "error":
+        return True
+    choices = decoded.get("choices")
+    if not isinstance(choices, list):
+        return False
+    return any(
+        isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error")
+        for choice in choices
+    )
 
 
 def _failure(status: int, headers: Mapping[str, str], body: Any, target: Target) -> Exception:
@@ -240,19 +293,20 @@ def _failure(status: int, headers: Mapping[str, str], body: Any, target: Target)
     if status == 200:  # an error inside a success: its code may be the status (OpenRouter)
         status = code if isinstance(code, int) and 400 <= code <= 599 else 200
     message = _words(told.get("message"), target)
-    if 400 <= status < 500 and status not in _CAUSES:
+    reason = _word(code, target) or _word(told.get("type"), target) or ""
+    param = _word(told.get("param"), target)
+    cause = _cause(status, reason, param)
+    if cause == "refused":
         return RequestRefused(
             f"{target.row.id} refused the request ({status}): {message or 'it gave no reason'}",
-            reason=_word(code) or _word(told.get("type")),
-            param=_word(told.get("param")),
+            reason=reason,
+            param=param,
             provider=target.row.id,
-            model=target.model,
             http_status=status,
         )
     if 300 <= status < 400:
         message = "it answered with a redirect, which is not followed"
-    cause = _CAUSES.get(status, "server_error" if status >= 500 else _FAILED)
-    if status in (401, 403) and target.row.key_env:
+    if cause == "key_refused" and target.row.key_env:
         message = f"it refused the key in {target.row.key_env}. {message}".strip()
     return AttemptFailed(
         cause,
@@ -260,6 +314,16 @@ def _failure(status: int, headers: Mapping[str, str], body: Any, target: Target)
         status=status,
         retry_after=_retry_after(headers.get("retry-after")),
     )
+
+
+def _cause(status: int, reason: str, param: str | None) -> Cause:
+    if status in _CAUSES:
+        return _CAUSES[status]
+    if status >= 500:
+        return "server_error"
+    if not 400 <= status < 500:
+        return _FAILED
+    return _LACKS.get(reason) or ("no_such_model" if param == "model" else "refused")
 
 
 def _told(body: Any) -> dict[str, Any]:
@@ -281,8 +345,11 @@ def _words(message: Any, target: Target) -> str:
     return " ".join(message.split())[:1000]
 
 
-def _word(value: Any) -> str | None:
-    return value[:100] if isinstance(value, str) and value else None
+def _word(value: Any, target: Target) -> str | None:
+    """A word for programs, as an upstream says it; anything else is no word."""
+    if not isinstance(value, str) or not _REASON.fullmatch(value):
+        return None
+    return None if target.key and target.key in value else value
 
 
 def _retry_after(value: str | None) -> float | None:

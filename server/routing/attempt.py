@@ -9,18 +9,15 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.completion_pb2 import ChatCompletionChunk
+from interference.v1.completion_pb2 import AnswerMessage, ChatCompletionChunk
 from server.errors import AttemptFailed, TimedOut
 from server.routing.plan import Candidate
+from server.rows import Limits
 
 T = TypeVar("T")
 Deadline = float | None
-
-
-def check(deadline: Deadline) -> None:
-    """Raises `TimedOut` where the caller's deadline has passed."""
-    if deadline is not None and asyncio.get_running_loop().time() >= deadline:
-        raise TimedOut("The deadline passed before any provider answered.", reason="deadline_passed")
+_MAX_HELD = 1000  # chunks before the first content
+_TAIL = 2.0  # seconds in which the usage may follow the last finish reason
 
 
 async def whole(candidate: Candidate, answer: Awaitable[T], deadline: Deadline) -> T:
@@ -28,6 +25,34 @@ async def whole(candidate: Candidate, answer: Awaitable[T], deadline: Deadline) 
     total = candidate.provider.row.limits.total
     started = asyncio.get_running_loop().time()
     return await _by(answer, started + total, deadline, f"gave no whole answer within {total:g} s")
+
+
+class _Progress:
+    """How far a stream has come: which of its choices have begun, and which have finished."""
+
+    def __init__(self, choices: int) -> None:
+        self._wanted = choices
+        self._begun: set[int] = set()
+        self._finished: set[int] = set()
+        self.content = False
+
+    def see(self, chunk: ChatCompletionChunk) -> None:
+        """Takes the next chunk."""
+        for choice in chunk.choices:
+            self._begun.add(choice.index)
+            if choice.finish_reason:
+                self._finished.add(choice.index)
+            self.content = self.content or bool(choice.finish_reason) or _has_content(choice.delta)
+
+    @property
+    def ended(self) -> bool:
+        """Whether every choice that has begun has finished."""
+        return bool(self._finished) and self._begun == self._finished
+
+    @property
+    def complete(self) -> bool:
+        """Whether every choice that was asked for has finished: no more than the usage can follow."""
+        return self.ended and len(self._finished) >= self._wanted
 
 
 async def chunks(
@@ -41,32 +66,45 @@ async def chunks(
     limits = provider.row.limits
     clock = asyncio.get_running_loop().time
     started = clock()
+    progress = _Progress(request.n or 1)
     held: list[ChatCompletionChunk] = []
-    committed = finished = False
     async with aclosing(provider.driver.stream(request, provider.target(candidate.model))) as stream:
         while True:
-            if committed:
-                limit, told = clock() + limits.idle, f"sent nothing for {limits.idle:g} s"
-            else:
-                limit = started + limits.first_content
-                told = f"sent no content within {limits.first_content:g} s"
-            if limit > started + limits.total:
-                limit, told = started + limits.total, f"was not done within {limits.total:g} s"
-            chunk = await _by(anext(stream, None), limit, deadline, told)
+            limit, told = _limit(limits, progress, started, clock())
+            try:
+                chunk = await _by(anext(stream, None), limit, deadline, told)
+            except AttemptFailed:
+                if progress.complete:  # the answer is whole; what failed is the end of the connection
+                    return
+                raise
             if chunk is None:
                 break
-            finished = finished or any(choice.finish_reason for choice in chunk.choices)
-            if committed:
-                yield chunk
+            progress.see(chunk)
+            if not progress.content:
+                held.append(chunk)
+                if len(held) > _MAX_HELD:
+                    raise AttemptFailed("broken_answer", f"sent {_MAX_HELD} chunks without content")
                 continue
-            held.append(chunk)
-            if finished or _has_content(chunk):
-                committed = True
-                for earlier in held:
-                    yield earlier
-                held.clear()
-    if not finished:
+            for earlier in held:
+                yield earlier
+            held.clear()
+            yield chunk
+    if not progress.ended:
         raise AttemptFailed("connection_lost", "ended its stream without a finish reason")
+
+
+def _limit(limits: Limits, progress: _Progress, started: float, now: float) -> tuple[float, str]:
+    """Until when the next chunk must be there, and what is said where it is not."""
+    if progress.complete:
+        limit, told = now + min(_TAIL, limits.idle), "did not end its stream"
+    elif progress.content:
+        limit, told = now + limits.idle, f"sent nothing for {limits.idle:g} s"
+    else:
+        limit = started + limits.first_content
+        told = f"sent no content within {limits.first_content:g} s"
+    if limit > started + limits.total:
+        return started + limits.total, f"was not done within {limits.total:g} s"
+    return limit, told
 
 
 async def _by(answer: Awaitable[T], limit: float, deadline: Deadline, told: str) -> T:
@@ -83,11 +121,7 @@ async def _by(answer: Awaitable[T], limit: float, deadline: Deadline, told: str)
         raise AttemptFailed("timed_out", told) from None
 
 
-def _has_content(chunk: ChatCompletionChunk) -> bool:
-    for choice in chunk.choices:
-        delta = choice.delta
-        if delta.content or delta.reasoning or delta.refusal or delta.tool_calls:
-            return True
-        if delta.HasField("audio") or delta.HasField("function_call"):
-            return True
-    return False
+def _has_content(delta: AnswerMessage) -> bool:
+    if delta.content or delta.reasoning or delta.refusal or delta.tool_calls or delta.annotations:
+        return True
+    return delta.HasField("audio") or delta.HasField("function_call") or delta.HasField("extra")

@@ -55,13 +55,13 @@ async def refresh(provider: Provider) -> bool:
     try:
         async with asyncio.timeout(_LIMIT):
             models = await provider.driver.models(provider.target(""))
-    except (AttemptFailed, InterferenceError, TimeoutError) as error:
-        told = str(error) or "its list of models did not come in time"
-        _log.debug("%s: %s", provider.id, told)
+    except Exception as error:  # whatever it is, it must not end the asking
+        if not isinstance(error, AttemptFailed | InterferenceError | TimeoutError):
+            _log.exception("%s: a defect in reading its models", provider.id)
         if provider.row.probe:
             provider.unreachable = f"nothing answers at {provider.row.base_url}"
         return False
     provider.unreachable = ""
     if provider.row.discover:
-        provider.discovered = tuple(models)
+        provider.learn(models)
     return True

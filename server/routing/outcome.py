@@ -1,6 +1,6 @@
 """What the attempts of a call amount to, where none of them gave an answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from server.errors import (
     Attempt,
@@ -20,8 +20,8 @@ _BY_CAUSE: dict[str, type[InterferenceError]] = {
 }
 
 
-def nobody(model: str, passed_over: Sequence[Attempt], hint: str) -> InterferenceError:
-    """Nobody could be asked. `hint` says who would have the model, or what comes close to it."""
+def nobody(model: str, passed_over: Sequence[Attempt], hint: Callable[[str], str]) -> InterferenceError:
+    """Nobody could be asked. `hint` says who would have a model, or what comes close to it."""
     told = _told(passed_over)
     causes = {attempt.cause for attempt in passed_over}
     if causes == {"parameter_unsupported"}:
@@ -36,14 +36,14 @@ def nobody(model: str, passed_over: Sequence[Attempt], hint: str) -> Interferenc
     if causes <= {"no_such_model"}:
         what = told or f"No enabled provider has the model {model}"
         return NotFound(
-            f"{what}.{hint} GET /v1/models lists what there is.",
+            f"{what}.{hint(model)} GET /v1/models lists what there is.",
             reason="model_not_found",
             param="model",
             model=model or None,
             attempts=tuple(passed_over),
         )
     return Unavailable(
-        f"No provider could be asked: {told}.{hint}",
+        f"No provider could be asked: {told}.",
         reason="no_provider_enabled" if causes == {"not_enabled"} else "no_provider_fits",
         model=model or None,
         attempts=tuple(passed_over),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
-from server.errors import Attempt, InvalidRequest
+from server.errors import Attempt, Cause, InvalidRequest
 from server.routing import outcome
 from server.routing.roster import Provider, Roster
 from server.rows import CHAT_PARAMS, IMAGE_PARAMS
@@ -13,7 +13,8 @@ Request = CreateCompletionRequest | GenerateImagesRequest
 # What the server and the dialects honour themselves, whatever the row says: they shape the answer's
 # transport, or are said in another field that the provider has.
 _OURS_IN_CHAT = {"stream_options"}
-_OURS_IN_IMAGES = {"response_format", "size", "width", "height", "stream"}
+_OURS_IN_IMAGES = {"response_format", "size", "width", "height"}
+_SIZES = {"size", "width", "height"}
 _TWINS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
@@ -46,14 +47,14 @@ def make(request: Request, roster: Roster) -> Plan:
         raise InvalidRequest("model is required.", reason="model_missing", param="model")
     candidates, passed_over = [], []
     for provider in providers or _anyone(model, roster, images=images):
-        asked = model or next(iter(provider.image_models), "")
+        asked = _asked(model, provider) or next(iter(provider.image_models), "")
         fault = _fault(provider, asked, request)
         if fault is None:
             candidates.append(Candidate(provider, asked))
         else:
             passed_over.append(Attempt(provider.id, asked, *fault))
     if not candidates:
-        raise outcome.nobody(model, passed_over, roster.suggest_model(model))
+        raise outcome.nobody(model, passed_over, roster.suggest_model)
     return Plan(model, tuple(candidates), tuple(passed_over))
 
 
@@ -62,6 +63,11 @@ def _prefixed(model: str, roster: Roster) -> tuple[Provider, str] | None:
     head, slash, rest = model.partition("/")
     provider = roster.get(head) if slash and rest else None
     return None if provider is None else (provider, rest)
+
+
+def _asked(model: str, provider: Provider) -> str:
+    """The model without the id of the provider that is asked, where it begins with it."""
+    return model if provider.has(model) else model.removeprefix(f"{provider.id}/")
 
 
 def _anyone(model: str, roster: Roster, *, images: bool) -> list[Provider]:
@@ -74,7 +80,7 @@ def _anyone(model: str, roster: Roster, *, images: bool) -> list[Provider]:
     ]
 
 
-def _fault(provider: Provider, model: str, request: Request) -> tuple[str, str] | None:
+def _fault(provider: Provider, model: str, request: Request) -> tuple[Cause, str] | None:
     """Why a provider cannot take the request: cause and message."""
     images = isinstance(request, GenerateImagesRequest)
     if provider.reason:
@@ -86,6 +92,8 @@ def _fault(provider: Provider, model: str, request: Request) -> tuple[str, str] 
         return None
     honoured = provider.row.image_params if images else provider.row.params
     refused = [name for name in _given(request) if not {name, _TWINS.get(name)} & set(honoured)]
+    if isinstance(request, GenerateImagesRequest) and not _SIZES & set(honoured):
+        refused += ["size"] if request.width or request.size not in ("", "auto") else []
     return ("parameter_unsupported", f"does not take {', '.join(refused)}") if refused else None
 
 

@@ -1,23 +1,30 @@
 """Who there is to ask: each provider with its key, its driver, and the models that it is known to have."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from server.drivers.base import Driver, Target
 from server.errors import NotFound
 from server.rows import Row
 
+_MAX_DISCOVERED = 5000  # models; no provider has as many
+_MAX_NAME = 256  # characters
+_MAX_COMPARED = 200  # names that a misspelt one is compared with, which takes a while
+
 
 class Provider:
-    """A catalog row at run time. `discovered` is the upstream's own list, None while it is not known."""
+    """A catalog row at run time, with the models that it is known to have, by public name.
+
+    `chat_models` and `image_models` are all of them, `vision_models` those of the first that read images.
+    """
 
     def __init__(self, row: Row, driver: Driver, key: str | None) -> None:
         self.row = row
         self.driver = driver
         self.key = key
-        self.discovered: tuple[str, ...] | None = None
         self.unreachable = "its list of models has not answered yet" if row.probe else ""
+        self.learn(())
 
     @property
     def id(self) -> str:
@@ -36,34 +43,30 @@ class Provider:
         """Whether requests go to it."""
         return not self.reason
 
-    @property
-    def chat_models(self) -> list[str]:
-        """The models it chats with, by public name."""
-        listed = dict.fromkeys([*self.row.models, *(self.discovered or ())])
-        chat = [name for name in listed if not self._is_image(name) and not self._is_hidden(name)]
-        aliases = [name for name, own in self.row.aliases.items() if not self._is_image(own)]
-        return list(dict.fromkeys([*aliases, *chat]))
-
-    @property
-    def image_models(self) -> list[str]:
-        """The models that make images, by public name."""
-        fixed = [name for name in self.row.image_models if not _is_pattern(name)]
-        found = [name for name in self.discovered or () if self._is_image(name)]
-        aliases = [name for name, own in self.row.aliases.items() if self._is_image(own)]
-        return list(dict.fromkeys([*aliases, *fixed, *found]))
-
-    @property
-    def vision_models(self) -> list[str]:
-        """The chat models that read images, by public name."""
-        return [
-            name
-            for name in self.chat_models
-            if _matches(self.row.aliases.get(name, name), self.row.vision_models)
-        ]
+    def learn(self, discovered: Sequence[str]) -> None:
+        """Takes the upstream's own list of models, in place of the last one."""
+        row = self.row
+        found = [name for name in discovered[:_MAX_DISCOVERED] if len(name) <= _MAX_NAME]
+        chat = [name for name, own in row.aliases.items() if not self._draws(own)]
+        images = [name for name, own in row.aliases.items() if self._draws(own)]
+        chat += [name for name in (*row.models, *found) if not self._draws(name)]
+        images += [name for name in row.image_models if not _is_pattern(name)]
+        images += [name for name in found if self._draws(name)]
+        hidden = {name for name in found if _matches(name, row.hidden_models)}
+        self.chat_models = tuple(name for name in dict.fromkeys(chat) if name not in hidden)
+        self.image_models = tuple(dict.fromkeys(images))
+        self.vision_models = tuple(
+            name for name in self.chat_models if _matches(row.aliases.get(name, name), row.vision_models)
+        )
+        self._listed = frozenset((*self.chat_models, *self.image_models))
 
     def target(self, model: str) -> Target:
         """Where an attempt with this public model name goes."""
         return Target(self.row, self.row.aliases.get(model, model), self.key)
+
+    def has(self, model: str) -> bool:
+        """Whether it is known to have a model."""
+        return model in self._listed
 
     def may_have(self, model: str, *, images: bool) -> bool:
         """Whether the provider, when named, should be asked for a model.
@@ -72,14 +75,11 @@ class Provider:
         says whether it has the model. A list in the row, without discovery, is the whole truth.
         """
         if images:
-            return model in self.image_models or self._is_image(model)
+            return model in self.image_models or self._draws(model)
         return self.row.discover or model in self.chat_models
 
-    def _is_image(self, name: str) -> bool:
+    def _draws(self, name: str) -> bool:
         return _matches(name, self.row.image_models)
-
-    def _is_hidden(self, name: str) -> bool:
-        return _matches(name, self.row.hidden_models)
 
 
 class Roster:
@@ -114,18 +114,24 @@ class Roster:
     def suggest_model(self, model: str) -> str:
         """A hint for a model that no enabled provider has: who would have it, or what comes close."""
         for provider in self:
-            if not provider.enabled and model in (*provider.chat_models, *provider.image_models):
+            if not provider.enabled and provider.has(model):
                 return f" {provider.id} has it, but is not enabled: {provider.reason}."
-        known = dict.fromkeys(name for p in self.enabled for name in (*p.chat_models, *p.image_models))
-        close = difflib.get_close_matches(model, known, n=3, cutoff=0.5)
+        known = (n for p in self.enabled for n in (*p.chat_models, *p.image_models))
+        alike = sorted(set(known), key=lambda name: _unlike(name, model))[:_MAX_COMPARED]
+        close = difflib.get_close_matches(model[:_MAX_NAME], alike, n=3, cutoff=0.5)
         return f" Did you mean {' or '.join(close)}?" if close else ""
 
     def _closest(self, name: str) -> str:
         if (same := self._by_case.get(name.lower())) is not None:
             return f" Did you mean {same.id}?"
         folded = {provider_id.lower(): provider_id for provider_id in self._all}
-        close = difflib.get_close_matches(name.lower(), folded, n=3, cutoff=0.5)
+        close = difflib.get_close_matches(name.lower()[:_MAX_NAME], folded, n=3, cutoff=0.5)
         return f" Did you mean {' or '.join(folded[item] for item in close)}?" if close else ""
+
+
+def _unlike(name: str, other: str) -> int:
+    """How many characters one has and the other has not: cheap, to find those worth comparing."""
+    return len(set(name) ^ set(other))
 
 
 def _is_pattern(name: str) -> bool:

@@ -1,6 +1,8 @@
 """Runs a plan: asks its candidates in order until one answers, and says what became of the others."""
 
 import asyncio
+import base64
+import binascii
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from typing import TypeVar
@@ -8,7 +10,7 @@ from typing import TypeVar
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
-from server.errors import Attempt, AttemptFailed, InterferenceError
+from server.errors import Attempt, AttemptFailed, Cause, InterferenceError, TimedOut
 from server.routing import attempt, outcome, plan
 from server.routing.attempt import Deadline
 from server.routing.plan import Candidate, Plan
@@ -27,9 +29,15 @@ class _Journal:
         self._started = 0.0
 
     def begin(self, deadline: Deadline) -> None:
-        """The next attempt begins."""
-        attempt.check(deadline)
+        """The next attempt begins. Raises `TimedOut` where the caller's deadline has passed."""
         self._started = asyncio.get_running_loop().time()
+        if deadline is not None and self._started >= deadline:
+            raise TimedOut(
+                "The deadline passed before any provider answered.",
+                reason="deadline_passed",
+                model=self._plan.model or None,
+                attempts=(*self._failed, *self._plan.passed_over),
+            )
 
     def failed(self, candidate: Candidate, error: AttemptFailed) -> None:
         """The attempt failed."""
@@ -47,10 +55,13 @@ class _Journal:
             )
         )
 
-    def told(self, error: InterferenceError) -> InterferenceError:
-        """An error that ends the call, with the attempts made before it."""
+    def ended(self, candidate: Candidate, error: InterferenceError) -> InterferenceError:
+        """An error that ends the call within an attempt, with all attempts up to that one."""
+        cause: Cause = "timed_out" if isinstance(error, TimedOut) else "refused"
+        told = "did not answer before the deadline" if cause == "timed_out" else error.message
+        self.failed(candidate, AttemptFailed(cause, told, status=error.http_status))
         error.attempts = (*self._failed, *self._plan.passed_over)
-        error.model = error.model or self._plan.model or None
+        error.model = self._plan.model or None
         return error
 
     def all_failed(self) -> InterferenceError:
@@ -90,6 +101,7 @@ class Router:
             made = await provider.driver.images(request, provider.target(candidate.model))
             if request.response_format == "b64_json" and not all(i.b64_json for i in made.data):
                 raise AttemptFailed("broken_answer", "gave an address where base64 was asked for")
+            await asyncio.to_thread(_check_base64, made)
             return made
 
         return await self._first(plan.make(request, self._roster), call, deadline)
@@ -114,7 +126,7 @@ class Router:
                 if committed:
                     raise journal.broken(candidate, error) from None
             except InterferenceError as error:
-                raise journal.told(error) from None
+                raise journal.ended(candidate, error) from None
         raise journal.all_failed()
 
     async def _first(self, made: Plan, call: Callable[[Candidate], Awaitable[T]], deadline: Deadline) -> T:
@@ -126,5 +138,16 @@ class Router:
             except AttemptFailed as error:
                 journal.failed(candidate, error)
             except InterferenceError as error:
-                raise journal.told(error) from None
+                raise journal.ended(candidate, error) from None
         raise journal.all_failed()
+
+
+def _check_base64(made: GenerateImagesResponse) -> None:
+    """Raises `AttemptFailed` for an image that is none; takes away what makes a `data:` URL of one."""
+    for image in made.data:
+        if image.b64_json.startswith("data:"):
+            image.b64_json = image.b64_json.partition(",")[2]
+        try:
+            base64.b64decode(image.b64_json, validate=True)
+        except (binascii.Error, ValueError):
+            raise AttemptFailed("broken_answer", "gave an image that is not base64") from None

@@ -12,10 +12,14 @@ from interference.v1.error_pb2 import Attempt, Error, ErrorResponse
 from server.errors import InterferenceError, InvalidRequest, RateLimited
 
 _DOMAIN = "interference"
+# gRPC clients refuse trailers above 8 KiB, and Envoy drops the whole connection over longer ones, so all of
+# them together stay below: the details in base64, and the message, of which each byte may become three.
+_MAX_DETAILS = 4096  # bytes
+_MAX_TRAILER = 1024  # bytes of the message as it is written
 _MAX_MESSAGE = 1000  # characters
-# gRPC clients refuse trailers above 8 KiB, in which this is base64 next to the message.
-_MAX_DETAILS = 4096
-_SHORT = 80  # characters of an attempt's message, where the details are too long
+_SHORT = 80  # characters of a message, where the details are too long
+_MAX_NAME = 256  # characters of a model's name
+_MAX_WORD = 64  # characters of an id or a word for programs
 
 
 def response(error: InterferenceError) -> ErrorResponse:
@@ -24,23 +28,34 @@ def response(error: InterferenceError) -> ErrorResponse:
         error=Error(
             message=error.message[:_MAX_MESSAGE],
             type=error.type,
-            param=error.param,
-            code=error.reason,
+            param=error.param and error.param[:_MAX_NAME],
+            code=error.reason[:_MAX_WORD],
         ),
-        provider=error.provider,
-        model=error.model,
+        provider=error.provider and error.provider[:_MAX_WORD],
+        model=error.model and error.model[:_MAX_NAME],
         attempts=[
             Attempt(
                 provider=attempt.provider,
-                model=attempt.model,
+                model=attempt.model[:_MAX_NAME],
                 cause=attempt.cause,
-                message=attempt.message,
+                message=attempt.message[:_MAX_MESSAGE],
                 status=attempt.status,
                 duration_ms=attempt.duration_ms,
             )
             for attempt in error.attempts
         ],
     )
+
+
+def message(error: InterferenceError) -> str:
+    """The message as a trailer can hold it: other characters than ASCII's are written as `%XX`."""
+    left, kept = _MAX_TRAILER, []
+    for character in error.message:
+        left -= 1 if character.isascii() and character.isprintable() else 3 * len(character.encode())
+        if left < 0:
+            break
+        kept.append(character)
+    return "".join(kept)
 
 
 def trailers(error: InterferenceError) -> tuple[tuple[str, str | bytes], ...]:
@@ -60,9 +75,13 @@ def _status(error: InterferenceError) -> Status:
     if status.ByteSize() > _MAX_DETAILS:
         for attempt in body.attempts:
             attempt.message = attempt.message[:_SHORT]
+            attempt.model = attempt.model[:_SHORT]
         status = _pack(error, body)
     while status.ByteSize() > _MAX_DETAILS and body.attempts:
         del body.attempts[-1]
+        status = _pack(error, body)
+    if status.ByteSize() > _MAX_DETAILS:
+        body.error.message = body.error.message[:_SHORT]
         status = _pack(error, body)
     return status
 
@@ -78,14 +97,14 @@ def _pack(error: InterferenceError, body: ErrorResponse) -> Status:
 
 
 def _details(error: InterferenceError) -> Iterator[Message]:
-    info = ErrorInfo(reason=error.reason.upper(), domain=_DOMAIN)
+    info = ErrorInfo(reason=error.reason.upper()[:_MAX_WORD], domain=_DOMAIN)
     if error.provider:
-        info.metadata["provider"] = error.provider
+        info.metadata["provider"] = error.provider[:_MAX_WORD]
     if error.model:
-        info.metadata["model"] = error.model
+        info.metadata["model"] = error.model[:_MAX_NAME]
     yield info
     if isinstance(error, InvalidRequest) and error.param:
-        fault = BadRequest.FieldViolation(field=error.param, description=error.message[:200])
+        fault = BadRequest.FieldViolation(field=error.param[:_MAX_NAME], description=error.message[:_SHORT])
         yield BadRequest(field_violations=[fault])
     if error.retry_after is not None:
         yield RetryInfo(retry_delay=Duration(seconds=max(1, round(error.retry_after))))

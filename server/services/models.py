@@ -4,6 +4,7 @@ from interference.v1.models_pb2 import GetModelRequest, ListModelsRequest, ListM
 from interference.v1.models_pb2_grpc import ModelsServicer
 from server.errors import NotFound
 from server.routing.roster import Roster
+from server.services import validate
 from server.services.call import Context
 
 
@@ -20,6 +21,7 @@ class Models(ModelsServicer):
 
     async def GetModel(self, request: GetModelRequest, context: Context) -> Model:
         """Describes one model; `provider/model` describes it as that provider has it."""
+        validate.model(request.model)
         if (model := self._models().get(request.model)) is not None:
             return model
         head, _, rest = request.model.partition("/")

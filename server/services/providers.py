@@ -10,6 +10,7 @@ from interference.v1.providers_pb2 import (
 )
 from interference.v1.providers_pb2_grpc import ProvidersServicer
 from server.routing.roster import Roster
+from server.services import validate
 from server.services.call import Context
 
 
@@ -29,6 +30,7 @@ class Providers(ProvidersServicer):
 
     async def GetProvider(self, request: GetProviderRequest, context: Context) -> ProviderDetails:
         """Describes one provider, enabled or not."""
+        validate.provider(request.provider)
         provider = self._roster.named(request.provider)
         row = provider.row
         params = (*row.params, *row.image_params) if provider.image_models else row.params

@@ -12,6 +12,8 @@ from server import forms
 from server.errors import InvalidRequest
 
 _MAX_PROVIDERS = 32
+_MAX_ID = 64  # characters
+_MAX_MODEL = 256  # characters
 _MAX_CHOICES = 128
 _MAX_IMAGES = 10
 _MAX_SIDE = 16_384
@@ -59,9 +61,24 @@ def images(request: GenerateImagesRequest) -> None:
     _texts(request)
 
 
+def provider(name: str) -> None:
+    """Raises `InvalidRequest` for what is too long to be a provider's id."""
+    if len(name) > _MAX_ID:
+        raise _wrong("provider", f"must be ids of at most {_MAX_ID} characters")
+
+
+def model(name: str) -> None:
+    """Raises `InvalidRequest` for what is too long to be a model's name."""
+    if len(name) > _MAX_MODEL:
+        raise _wrong("model", f"must be at most {_MAX_MODEL} characters")
+
+
 def _providers(request: CreateCompletionRequest | GenerateImagesRequest) -> None:
     if len(request.providers) > _MAX_PROVIDERS:
         raise _wrong("provider", f"must be at most {_MAX_PROVIDERS} ids")
+    for name in request.providers:
+        provider(name)
+    model(request.model)
 
 
 def _part(part: ContentPart, where: str) -> None:

@@ -39,6 +39,7 @@ def test_a_catalog_is_found_beside_the_settings_file(tmp_path: Path) -> None:
         pytest.param("prot: 5", "prot", id="misspelt"),
         pytest.param("[1]", "must be a mapping", id="no mapping"),
         pytest.param("a: [", "s.yaml: while parsing", id="not YAML"),
+        pytest.param("max_body_bytes: 2000000000", "s.yaml: max_body_bytes", id="beyond gRPC"),
         pytest.param("media: {max_bytes: 1}", "s.yaml: media.max_bytes", id="nested"),
     ],
 )
@@ -63,6 +64,11 @@ def test_a_key_comes_from_the_environment_or_from_a_file(tmp_path: Path) -> None
     assert secrets.key("B") == "from-a-file"
     assert secrets.key("C") is None
     assert "from" not in repr(secrets)
+
+
+def test_a_key_of_several_lines_is_refused() -> None:
+    with pytest.raises(SettingsError, match="A: a key is one line"):
+        Secrets({"A": "one\ntwo"}).key("A")
 
 
 def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from server.errors import Unavailable
 from server.media import Media
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
@@ -56,3 +57,27 @@ async def test_the_oldest_go_where_there_is_no_room(tmp_path: Path) -> None:
 async def test_the_folder_is_the_users_own(tmp_path: Path) -> None:
     await Media(tmp_path / "media", 2**20).put(PNG)
     assert (tmp_path / "media").stat().st_mode & 0o077 == 0
+
+
+async def test_what_is_not_ours_stays(tmp_path: Path) -> None:
+    (tmp_path / "thesis.docx").write_bytes(PNG * 10)
+    (tmp_path / "folder").mkdir()
+    media = Media(tmp_path, 2 * len(PNG))
+    for _ in range(5):
+        await media.put(PNG)
+    assert (tmp_path / "thesis.docx").exists()
+    assert (tmp_path / "folder").exists()
+
+
+async def test_what_is_larger_than_the_folder_may_be_is_refused(tmp_path: Path) -> None:
+    media = Media(tmp_path, 1024)
+    kept = await media.put(PNG)
+    with pytest.raises(Unavailable, match="larger than the folder"):
+        await media.put(bytes(2000))
+    assert await media.get(kept) is not None
+
+
+async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(Unavailable, match="cannot be stored"):
+        await Media(tmp_path / "file" / "media", 2**20).put(PNG)

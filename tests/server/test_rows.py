@@ -40,6 +40,9 @@ def test_a_row_that_lists_no_parameters_takes_all() -> None:
         pytest.param(
             "providers: [{id: A, driver: openai, base_url: 'file:///x'}]", "base_url", id="a file"
         ),
+        pytest.param(
+            "providers: [{id: A, driver: openai, base_url: 'http://u:p@h/v1'}]", "base_url", id="a user"
+        ),
         pytest.param("providers: [{id: A, driver: echo, modles: []}]", "modles", id="misspelt"),
         pytest.param("providers: [{id: A, driver: echo, priority: high}]", "row A: priority:", id="type"),
         pytest.param("providers: [{id: A, driver: echo, limits: {idle: 0}}]", "limits.idle", id="limit"),

@@ -60,6 +60,7 @@ def test_events_do_not_depend_on_where_the_bytes_are_split(text: bytes, data: st
         pytest.param([b"data: " + b"a" * LIMIT * 2], id="a line without an end"),
         pytest.param([b"data: aaaaaaaaaa\n"] * LIMIT, id="lines without an end"),
         pytest.param([b"a" * 10] * LIMIT, id="a line in small blocks"),
+        pytest.param([b"data:\n"] * LIMIT, id="empty lines without an end"),
     ],
 )
 def test_an_endless_event_is_refused(blocks: list[bytes]) -> None:

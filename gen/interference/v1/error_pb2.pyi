@@ -41,8 +41,8 @@ class Error(_message.Message):
     (REST prints `null`).
     """
     code: _builtins.str
-    """A stable word for programs, for example `provider_not_found`; the same as
-    `google.rpc.ErrorInfo.reason` in lower case. For an error that a provider made, its own code.
+    """A stable word for programs, for example `provider_not_found`; `google.rpc.ErrorInfo.reason` is the
+    same in upper case. For an error that a provider made, its own code.
     """
     def __init__(
         self,
@@ -79,8 +79,11 @@ class Attempt(_message.Message):
     model: _builtins.str
     """The model name that was asked of the provider."""
     cause: _builtins.str
-    """Why it gave no answer: a stable word such as `connect_failed`, `timed_out`, `rate_limited`,
-    `no_such_model`, `key_missing`, `key_refused`, `server_error`, `broken_answer` or `passed_over`.
+    """Why it gave no answer. Not called at all: `not_enabled` (its key is not set, or nothing answers),
+    `no_such_model`, `parameter_unsupported`; it may also say these two itself. No answer:
+    `connect_failed`, `connection_lost`, `timed_out`. An answer that is none: `rate_limited`,
+    `key_refused`, `quota_exceeded`, `conflict`, `too_early`, `server_error`, `broken_answer` (not what
+    its API promises). The request is wrong, so that nobody else was asked: `refused`.
     """
     message: _builtins.str
     """One sentence about the cause. Never holds a key."""

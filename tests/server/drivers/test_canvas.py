@@ -59,6 +59,7 @@ async def test_several_images_differ() -> None:
     [
         pytest.param({"size": "4096x64"}, "size", id="too large"),
         pytest.param({"width": 8, "height": 8}, "size", id="too small"),
+        pytest.param({"size": "2048x2048", "n": 3}, "n", id="too many"),
         pytest.param({"output_format": "gif"}, "output_format", id="format"),
     ],
 )

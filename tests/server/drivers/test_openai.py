@@ -152,6 +152,37 @@ def test_a_chunk_is_read_and_completed() -> None:
     assert later.id == chunk.id
 
 
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning"),
+    [
+        pytest.param([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab", "", id="text"),
+        pytest.param(
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}], "", "Hm", id="thinking"
+        ),
+        pytest.param(
+            [{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "a"}], "a", "Hm", id="both"
+        ),
+    ],
+)
+def test_content_in_parts_is_joined(content: Any, text: str, reasoning: str) -> None:
+    chunk = decoder().feed(event(choices=[{"delta": {"content": content}}]))
+    assert chunk is not None
+    assert (chunk.choices[0].delta.content, chunk.choices[0].delta.reasoning) == (text, reasoning)
+
+
+@pytest.mark.parametrize("content", [[], [1], [{"type": "image"}], [{"type": "text", "text": 5}]])
+def test_content_in_other_parts_is_kept(content: Any) -> None:
+    chunk = decoder().feed(event(choices=[{"delta": {"content": content}}]))
+    assert chunk is not None
+    assert not chunk.choices[0].delta.HasField("content")
+
+
+def test_an_upstreams_own_provider_is_kept_apart() -> None:
+    chunk = decoder().feed(event(provider="Behind", choices=[{"delta": {"content": "a"}}]))
+    assert chunk is not None
+    assert (chunk.provider, chunk.extra["provider"]) == ("Up", "Behind")
+
+
 def test_usage_is_given_exactly_where_it_was_asked_for() -> None:
     usage = event(choices=[], usage={"prompt_tokens": 1})
     assert decoder().feed(usage) is None
@@ -174,6 +205,18 @@ def test_the_last_event_is_known() -> None:
         pytest.param(event(error={"message": "x"}), "broken_answer", id="an error"),
         pytest.param(event(error={"message": "x", "code": 429}), "rate_limited", id="a 429"),
         pytest.param(event(error="overloaded"), "broken_answer", id="an error as text"),
+        pytest.param(event(object="error", message="x"), "broken_answer", id="vLLM's error"),
+        pytest.param(
+            event(
+                error={"code": 502, "message": "x"},
+                choices=[{"delta": {"content": ""}, "finish_reason": "error"}],
+            ),
+            "server_error",
+            id="OpenRouter's error",
+        ),
+        pytest.param(
+            event(choices=[{"delta": {}, "finish_reason": "error"}]), "broken_answer", id="a reason"
+        ),
     ],
 )
 def test_a_broken_event_fails_the_attempt(raw: bytes, cause: str) -> None:
@@ -219,7 +262,7 @@ def test_a_status_that_is_the_requests_fault_refuses_it(status: int) -> None:
     error = DIALECT.failure(answer(raw, status), target())
     assert isinstance(error, RequestRefused)
     assert (error.param, error.reason, error.http_status) == ("n", "invalid_n", status)
-    assert (error.provider, error.model) == ("Up", "own-name")
+    assert error.provider == "Up"
     assert "bad n" in error.message
 
 
@@ -254,6 +297,31 @@ def test_retry_after_is_read(header: str, seconds: float | None) -> None:
     assert error.retry_after == seconds
 
 
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        pytest.param({"code": "model_not_found"}, "no_such_model", id="no such model"),
+        pytest.param({"code": None, "param": "model"}, "no_such_model", id="a fault of the model"),
+        pytest.param({"code": "unsupported_parameter"}, "parameter_unsupported", id="parameter"),
+        pytest.param({"type": "unsupported_value"}, "parameter_unsupported", id="value"),
+    ],
+)
+def test_a_400_that_tells_what_a_provider_lacks_fails_the_attempt(
+    fields: dict[str, Any], cause: str
+) -> None:
+    error = DIALECT.failure(answer({"error": {"message": "no", **fields}}, 400), target())
+    assert isinstance(error, AttemptFailed)
+    assert error.cause == cause
+
+
+@pytest.mark.parametrize("field", ["code", "type", "param"])
+def test_words_that_are_none_or_hold_our_key_are_not_passed_on(field: str) -> None:
+    for word in (KEY, f"x{KEY}", "two words", "x" * 100, 5, ["a"]):
+        error = DIALECT.failure(answer({"error": {"message": "no", field: word}}, 400), target())
+        assert isinstance(error, RequestRefused)
+        assert (error.reason, error.param) == ("refused_by_provider", None)
+
+
 # --- Images and models -----------------------------------------------------------------------------
 
 
@@ -263,7 +331,8 @@ def test_retry_after_is_read(header: str, seconds: float | None) -> None:
         pytest.param({"size": "4x2"}, ["size"], {"size": "4x2"}, id="size"),
         pytest.param({"width": 4, "height": 2}, ["size"], {"size": "4x2"}, id="sides as a size"),
         pytest.param({"size": "4x2"}, ["width", "height"], {"width": 4, "height": 2}, id="a size as sides"),
-        pytest.param({"size": "auto"}, ["width"], {"size": "auto"}, id="auto"),
+        pytest.param({"size": "auto"}, ["size"], {"size": "auto"}, id="auto"),
+        pytest.param({"size": "auto"}, ["width"], {}, id="auto where it goes without saying"),
         pytest.param({"response_format": "url"}, [], {}, id="a format that is not taken"),
         pytest.param(
             {"response_format": "url"},

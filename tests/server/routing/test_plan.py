@@ -17,7 +17,7 @@ def provider(
     name: str, key: str | None = None, discovered: tuple[str, ...] | None = None, **row: Any
 ) -> Provider:
     made = Provider(Row(**{"id": name, "driver": "echo", "models": ("m",)} | row), EchoDriver(), key)
-    made.discovered = discovered
+    made.learn(discovered or ())
     return made
 
 
@@ -65,6 +65,7 @@ def images(**fields: Any) -> list[tuple[str, str]]:
         pytest.param({"model": "B/b"}, [("B", "b")], id="another one"),
         pytest.param({"model": "C/x/y"}, [("C", "x/y")], id="a slash within the model's name"),
         pytest.param({"model": "A/m", "providers": ["C"]}, [("C", "A/m")], id="a name goes first"),
+        pytest.param({"model": "A/m", "providers": ["A"]}, [("A", "m")], id="a name and its prefix"),
     ],
 )
 def test_a_chat_is_planned(fields: dict[str, Any], asked: list[tuple[str, str]]) -> None:
