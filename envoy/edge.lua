@@ -45,7 +45,11 @@ local function answer_of_detail(s, detail)
   local error_at = detail.at.error
   local members = { '{"error":' .. whole_error(s, detail[error_at + VALUE]) }
   for k = 1, #detail, WIDTH do
-    if k ~= error_at and k ~= detail.at["@type"] then members[#members + 1] = raw_member(s, detail, k) end
+    local other = k ~= error_at and k ~= detail.at["@type"]
+    -- Some routes print empty lists.
+    if other and sub(s, detail[k + VALUE], detail[k + VALUE] + 1) ~= "[]" then
+      members[#members + 1] = raw_member(s, detail, k)
+    end
   end
   return concat(members, ",") .. "}"
 end
@@ -155,7 +159,9 @@ function envoy_on_request(handle)
     return refuse(handle, 403, "Pages of " .. origin .. " may not call this service.")
   end
   if speaks_grpc(headers) then return end
-  local path = match(headers:get(":path"), "^[^?]*")
+  local path, query = match(headers:get(":path"), "^([^?]*)(.*)$")
+  -- One could name what the path names already.
+  if #query > 1 then return refuse(handle, 400, "There are no query parameters here: " .. query) end
   local target = contract.bodies[headers:get(":method") .. " " .. path]
   if target then guarded(handle, lift_request, target) end
 end

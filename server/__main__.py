@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import uvloop
 
-from server import __version__, app, drivers, transport, worker
+from server import __version__, app, drivers, transport
 from server.config import Secrets, Settings, check_keys, load_catalog, load_settings
 from server.errors import SettingsError
 from server.routing.discovery import Discovery
@@ -24,8 +24,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     try:
-        if arguments.command == "worker":
-            return worker.run(arguments.control_fd)
         return _COMMANDS[arguments.command](arguments)
     except SettingsError as error:
         sys.stderr.write(f"interference: {error}\n")
@@ -93,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="interference", description="One typed door to every model provider."
     )
     parser.add_argument("--version", action="version", version=f"interference {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{serve,providers,check}")
+    commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser(
         "serve",
         help="serve REST and gRPC until Ctrl-C",
@@ -130,8 +128,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Says whether the settings, the catalog and the keys are valid; exit code 2 if not.",
     )
     _settings_options(check)
-    hidden = commands.add_parser("worker")
-    hidden.add_argument("control_fd", type=int)
     return parser
 
 

@@ -1,6 +1,8 @@
 """Typed settings. The only reader of files and of the environment."""
 
+import ipaddress
 import os
+import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -39,7 +41,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     open: bool = False  # serve on other than loopback addresses without a key
     public_url: str = ""  # how callers reach this server, for image addresses; default: as they did
     cors_origins: tuple[str, ...] = LOOPBACK_ORIGINS  # web pages that may call; "*": any
-    max_body_bytes: Bytes = 32 * MIB  # of a request
+    max_body_bytes: Bytes = 32 * MIB  # of a REST request; a gRPC message may have twice as much
     max_answer_bytes: Bytes = 64 * MIB  # of an upstream's whole answer, and of ours
     grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30  # seconds for running calls at the end
     media: Media = Media()
@@ -47,7 +49,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach the server."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        return ipaddress.ip_address(self.host).is_loopback
 
     @property
     def worker_count(self) -> int:
@@ -107,6 +109,24 @@ def load_settings(path: str | None, overrides: Mapping[str, Any]) -> Settings:
     return _convert(values, overrides, str(file))
 
 
+def check_addresses(settings: Settings) -> None:
+    """Refuses addresses and ports that nothing could listen on, and origins that no browser sends."""
+    try:
+        ipaddress.ip_address(settings.host)
+    except ValueError:
+        raise SettingsError(f"host: {settings.host!r} must be an IP address or localhost") from None
+    ports = range(settings.grpc_port, settings.grpc_port + settings.worker_count)
+    if settings.grpc_port and ports[-1] > 65_535:
+        raise SettingsError(f"grpc_port: the {len(ports)} workers need the ports up to {ports[-1]}")
+    if settings.grpc_port and settings.port in ports:
+        raise SettingsError(f"port: {settings.port} is a worker's port too; see grpc_port")
+    if settings.public_url and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", settings.public_url):
+        raise SettingsError(f"public_url: {settings.public_url!r} must begin with http(s)://host")
+    for origin in settings.cors_origins:
+        if origin != "*" and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/]+", origin):
+            raise SettingsError(f"cors_origins: {origin!r} must be scheme://host[:port], or *")
+
+
 def load_catalog(settings: Settings, drivers: Iterable[str]) -> tuple[rows.Row, ...]:
     """The shipped catalog with the user's own file over it, in order of priority."""
     names = tuple(drivers)
@@ -147,11 +167,15 @@ def _cores() -> int:
 def _convert(values: Mapping[str, Any], overrides: Mapping[str, Any], source: str) -> Settings:
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
-        return msgspec.convert({**values, **given}, Settings)
+        settings = msgspec.convert({**values, **given}, Settings)
     except msgspec.ValidationError as error:
         message, _, field = str(error).partition(" - at `$.")
         prefix = f"{source}: {field.rstrip('`')}" if field else source
         raise SettingsError(f"{prefix}: {message}") from None
+    if settings.host == "localhost":
+        settings = msgspec.structs.replace(settings, host="127.0.0.1")
+    check_addresses(settings)
+    return settings
 
 
 def _read(path: Path, what: str) -> str:

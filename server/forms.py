@@ -309,5 +309,5 @@ def _extra_faults(text: str, shape: _Shape) -> Iterator[str]:
     yield from faults
     if not faults:
         names = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        for name in names.keys() & shape.fields.keys():
+        for name in names.keys() & (shape.fields.keys() - {_EXTRA_JSON, _EXTRA}):
             yield f"repeats the field {name}; set the field itself"

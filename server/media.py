@@ -40,9 +40,12 @@ class Media:
         self._folder = folder
         self._max_bytes = max_bytes
 
-    async def put(self, data: bytes) -> str:
-        """Stores a file and gives its name. The oldest files go where it would not fit."""
-        return await asyncio.to_thread(self._put, data)
+    async def put(self, *files: bytes) -> list[str]:
+        """Stores files and gives their names. The oldest files go where these would not fit.
+
+        Raises `Unavailable` where they cannot be stored, all together.
+        """
+        return await asyncio.to_thread(self._put, files)
 
     async def get(self, name: str) -> Item | None:
         """A stored file; None where there is none of this name."""
@@ -55,25 +58,26 @@ class Media:
         stem, _, suffix = name.partition(".")
         return Item(data, _KINDS.get(suffix, _KINDS["bin"]), f'"{stem}"')
 
-    def _put(self, data: bytes) -> str:
+    def _put(self, files: tuple[bytes, ...]) -> list[str]:
+        names = [f"{secrets.token_urlsafe(24)}.{_kind(data)}" for data in files]
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._make_room(len(data))
-            name = f"{secrets.token_urlsafe(24)}.{_kind(data)}"
-            part = self._folder / f"{name}{_PART}"
-            part.write_bytes(data)
-            part.rename(self._folder / name)
+            self._make_room(sum(map(len, files)))
+            for name, data in zip(names, files, strict=True):
+                part = self._folder / f"{name}{_PART}"
+                part.write_bytes(data)
+                part.rename(self._folder / name)
         except OSError as error:
             reason = error.strerror or "the disk refuses it"
             raise Unavailable(
                 f"The image cannot be stored ({reason}). Ask for b64_json.", reason="media_not_stored"
             ) from error
-        return name
+        return names
 
     def _make_room(self, size: int) -> None:
         """Removes the oldest images until there is room. Files that are not ours stay."""
         if size > self._max_bytes:
-            raise OSError(errno.EFBIG, "it is larger than the folder may be")
+            raise OSError(errno.EFBIG, "more than the folder may hold")
         files = sorted(self._stored())
         used = sum(file_size for _, file_size, _ in files) + size
         for _, file_size, path in files:

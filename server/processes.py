@@ -54,8 +54,10 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "server", "worker", str(theirs.fileno())),
+                *(sys.executable, "-P", "-m", "server.worker", str(theirs.fileno())),
                 stdin=DEVNULL,
+                # grpc prints a line for every connection that ends oddly, unless told otherwise.
+                env={"GRPC_VERBOSITY": "ERROR", **os.environ},
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )

@@ -31,6 +31,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total: Seconds = 600  # of the whole attempt
 
 
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+
+
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One provider. What the fields mean stands at the top of `catalog/providers.yaml`."""
 
@@ -43,11 +46,11 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     key_optional: bool = False
     probe: bool = False
     discover: bool = False
-    models: tuple[str, ...] = ()
-    image_models: tuple[str, ...] = ()
+    models: tuple[Name, ...] = ()
+    image_models: tuple[Name, ...] = ()
     vision_models: tuple[str, ...] = ()
     hidden_models: tuple[str, ...] = ()
-    aliases: dict[str, str] = {}
+    aliases: dict[Name, Name] = {}
     params: tuple[str, ...] = CHAT_PARAMS
     image_params: tuple[str, ...] = IMAGE_PARAMS
     unsupported: Literal["refuse", "drop"] = "refuse"

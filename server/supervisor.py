@@ -51,7 +51,7 @@ class Supervisor:
     async def run(self) -> int:
         """Serves until SIGTERM or Ctrl-C; a second one does not wait for running calls."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signalled)
         keepers: list[asyncio.Task[None]] = []
         try:
@@ -124,13 +124,13 @@ class Supervisor:
             return await answer.json() if "json" in answer.content_type else text
 
     async def _port(self) -> int:
-        """The port that Envoy listens on, which it chose itself where the settings say 0."""
-        if self._settings.port:
-            return self._settings.port
+        """The port that our Envoy listens on, by its own word: another's could answer on it, too."""
         deadline = time.monotonic() + _START
         while time.monotonic() < deadline:
             self._envoy.check()
             with contextlib.suppress(aiohttp.ClientError, OSError, KeyError):
+                if "LIVE" not in await self._admin_call("GET", "/ready"):
+                    continue
                 listeners = await self._admin_call("GET", "/listeners?format=json")
                 for status in listeners["listener_statuses"]:
                     return int(status["local_address"]["socket_address"]["port_value"])
@@ -222,5 +222,6 @@ def _bracketed(host: str) -> str:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):  # `interference serve | head -1` is no reason to end
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()

@@ -1,5 +1,7 @@
 """A worker process: one gRPC server, told what to serve by the supervisor over a socket.
 
+`python -m server.worker FD`, where FD is the worker's end of the socket.
+
 The supervisor sends one line of JSON (`Order`), the worker answers with one (`Ready`) when it serves.
 The socket's end means that the supervisor is gone; then the worker goes too.
 """
@@ -9,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 
 import msgspec
 import uvloop
@@ -71,3 +74,8 @@ async def _run(control: socket.socket) -> int:
     finally:
         writer.close()
     return 0
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    sys.exit(run(int(sys.argv[1])))

@@ -36,7 +36,7 @@ def service(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
             image_models=["i"],
             image_params=["n", "size", "seed"],
             priority=500,
-            limits=QUICK if name in ("silent", "half") else {},
+            limits=QUICK if name in ("silent", "half", "no-end") else {},
         )
         for name in names
     ]

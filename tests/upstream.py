@@ -133,6 +133,18 @@ async def silent(call: Call) -> None:
 
 
 @script
+async def slow(call: Call) -> None:
+    """A stream that takes half a second."""
+    call.begin()
+    for word in CONTENT:
+        call.delta(content=word)
+        await call.writer.drain()
+        await asyncio.sleep(0.1)
+    call.delta(finish_reason="stop")
+    call.end()
+
+
+@script
 async def half(call: Call) -> None:
     """Sends some content and then nothing until the caller leaves."""
     call.begin()
@@ -258,6 +270,61 @@ async def not_http(call: Call) -> None:
     """Something else than HTTP."""
     call.send(b"220 mail.example ESMTP\r\n\r\n")
     call.cut()
+
+
+@script
+async def image_odd(call: Call) -> None:
+    """An image that is not base64."""
+    call.answer({"created": 5, "data": [{"b64_json": "<html>"}]})
+
+
+@script
+async def no_end(call: Call) -> None:
+    """A whole stream that does not end its body."""
+    call.begin()
+    call.delta(role="assistant", content=TEXT)
+    call.delta(finish_reason="stop")
+    await call.gone.wait()
+
+
+@script
+async def cut_end(call: Call) -> None:
+    """A whole stream whose connection drops instead of ending."""
+    call.begin()
+    call.delta(role="assistant", content=TEXT)
+    call.delta(finish_reason="stop")
+    await call.writer.drain()
+    call.cut()
+
+
+@script
+async def half_choices(call: Call) -> None:
+    """Two choices, of which one never finishes."""
+    call.begin()
+    for index in (0, 1):
+        choice = {"index": index, "delta": {"content": "a"}, "finish_reason": None}
+        call.event(id="up-1", model="m", choices=[choice])
+    call.delta(finish_reason="stop")
+    call.end()
+
+
+@script
+async def roles(call: Call) -> None:
+    """Chunks without content, and no end of them."""
+    call.begin()
+    while not call.gone.is_set():
+        for _ in range(100):
+            call.delta(role="assistant", content="")
+        await call.writer.drain()
+
+
+@script
+async def odd_error(call: Call) -> None:
+    """An error beside a choice, as OpenRouter sends it."""
+    call.begin()
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
+    call.event(id="up-1", model="m", choices=[choice], error={"code": 502, "message": "behind me"})
+    call.end()
 
 
 async def _status(call: Call, status: int) -> None:

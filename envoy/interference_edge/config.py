@@ -86,6 +86,8 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
         "always_set_request_id_in_response": True,
         "max_request_headers_kb": 64,
         "common_http_protocol_options": {"max_headers_count": 100},
+        # What nginx speaks to what is behind it, unless told otherwise.
+        "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
         "stream_idle_timeout": _seconds(settings.idle_timeout),
         "request_headers_timeout": _seconds(settings.headers_timeout),
         "request_timeout": _seconds(settings.upload_timeout),

@@ -132,4 +132,6 @@ def _origin_matcher(origin: str) -> Document:
         return {"safe_regex": {"regex": ".*"}}
     if "*" not in origin:
         return {"exact": origin}
-    return {"safe_regex": {"regex": "[^/]*".join(map(re.escape, origin.split("*")))}}
+    stars = {":*": ":[0-9]+", "*": "[^/]*"}
+    parts = re.split(r"(:\*|\*)", origin)
+    return {"safe_regex": {"regex": "".join(stars.get(part) or re.escape(part) for part in parts)}}

@@ -36,11 +36,12 @@ def tables(contract: Contract, origins: Iterable[str], max_body_bytes: int) -> s
 
 
 def origin_pattern(origin: str) -> str:
-    """The Lua pattern of an allowed origin, in which `*` stands for any part without a slash."""
+    """The Lua pattern of an allowed origin: `*` is a port after a colon, or else a part without a slash."""
     if origin == "*":
         return "^.*$"
-    literal = [re.sub(r"([^A-Za-z0-9])", r"%\1", part) for part in origin.split("*")]
-    return "^" + "[^/]*".join(literal) + "$"
+    parts = re.split(r"(:\*|\*)", origin)
+    stars = {":*": ":%d+", "*": "[^/]*"}
+    return "^" + "".join(stars.get(part) or re.sub(r"([^A-Za-z0-9])", r"%\1", part) for part in parts) + "$"
 
 
 def quote(text: str) -> str:

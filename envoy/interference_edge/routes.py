@@ -27,12 +27,15 @@ def virtual_host(settings: EdgeSettings, contract: Contract) -> Document:
         allowed = [route for route in contract.routes if route.path == path]
         routes += [_rest(settings, contract, route) for route in allowed]
         routes.append(_other_methods(path, allowed))
+    routes.append(_nothing())
     return {
         "name": "edge",
         "domains": ["*"],
         "typed_per_filter_config": {filters.CORS: filters.cors_policy(settings)},
         # Where images are found again; what a proxy in front wrote here is not the caller's to choose.
         "request_headers_to_add": [_header("x-forwarded-host", "%REQ(:AUTHORITY)%")],
+        # CORS headers depend on who asks, and images are cached.
+        "response_headers_to_add": [_header("vary", "origin")],
         "routes": routes,
     }
 
@@ -73,6 +76,15 @@ def _other_methods(path: str, allowed: list[Route]) -> Document:
     }
 
 
+def _nothing() -> Document:
+    """For every other path. Without a route, Envoy's answer would lack its CORS headers."""
+    return {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404},
+        "typed_per_filter_config": {filters.TRANSCODER: filters.off()},
+    }
+
+
 def _path(template: str) -> Document:
     if "{" not in template:
         return {"path": template}
@@ -91,7 +103,24 @@ def _segment(variable: str) -> str:
 
 def _to_workers() -> Document:
     # The worker owns the limits of time: it knows the provider's, and the caller's `grpc-timeout`.
-    return {"cluster": WORKERS, "timeout": "0s"}
+    return {"cluster": WORKERS, "timeout": "0s", "retry_policy": _retry_policy()}
+
+
+def _retry_policy() -> Document:
+    """Another worker takes what one has not begun: a worker that has just died is not yet known to be."""
+    previous = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": 3,
+        "retry_host_predicate": [
+            {
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {"@type": f"type.googleapis.com/{previous}"},
+            }
+        ],
+        "host_selection_retry_max_attempts": 5,
+        "retry_back_off": {"base_interval": "0.005s", "max_interval": "0.05s"},
+    }
 
 
 def _header(key: str, value: str) -> Document:

@@ -64,7 +64,10 @@ class CanvasDriver:
                 made.append(await drawing)
         return GenerateImagesResponse(
             created=int(time.time()),
-            data=[Image(b64_json=base64.b64encode(image).decode()) for image in made],
+            data=[
+                Image(b64_json=base64.b64encode(image).decode(), revised_prompt=request.prompt)
+                for image in made
+            ],
             model=target.model,
             provider=target.row.id,
             size=f"{width}x{height}",

@@ -9,7 +9,7 @@ from server.routing.roster import Provider, Roster
 
 _log = logging.getLogger(__name__)
 _FRESH = 300.0  # seconds that a list is good for
-_RETRY = 20.0  # seconds until one that could not be had is asked for again
+_RETRY = 20.0  # seconds until one that could not be had, or a probed server, is asked again
 _LIMIT = 10.0  # seconds for one list
 _PROBES = 1.5  # seconds that the start waits for servers on this machine
 
@@ -46,8 +46,9 @@ class Discovery:
     async def _keep(self, provider: Provider) -> None:
         if provider.row.probe:  # `start` has just asked
             await asyncio.sleep(_RETRY)
-        while True:  # noqa: ASYNC110 - it is time that is waited for
-            await asyncio.sleep(_FRESH if await refresh(provider) else _RETRY)
+        while True:
+            fresh = await refresh(provider) and not provider.row.probe
+            await asyncio.sleep(_FRESH if fresh else _RETRY)
 
 
 async def refresh(provider: Provider) -> bool:

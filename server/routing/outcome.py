@@ -84,4 +84,4 @@ def broken(
 
 
 def _told(attempts: Sequence[Attempt]) -> str:
-    return "; ".join(f"{a.provider} {a.message.rstrip('.')}" for a in attempts)
+    return "; ".join(f"{a.provider}: {a.message.rstrip('.')}" for a in attempts)

@@ -38,7 +38,7 @@ class Plan:
 def make(request: Request, roster: Roster) -> Plan:
     """Plans a request. Raises `NotFound` for unknown names, and what fits where nobody is left."""
     images = isinstance(request, GenerateImagesRequest)
-    providers = [roster.named(name) for name in dict.fromkeys(request.providers)]
+    providers = [roster.named(name) for name in dict.fromkeys(request.providers) if name]
     model = request.model
     if not providers and (prefixed := _prefixed(model, roster)) is not None:
         provider, model = prefixed
@@ -54,7 +54,8 @@ def make(request: Request, roster: Roster) -> Plan:
         else:
             passed_over.append(Attempt(provider.id, asked, *fault))
     if not candidates:
-        raise outcome.nobody(model, passed_over, roster.suggest_model)
+        hint = roster.suggest_image_model if images else roster.suggest_chat_model
+        raise outcome.nobody(model, passed_over, hint)
     return Plan(model, tuple(candidates), tuple(passed_over))
 
 
@@ -84,10 +85,10 @@ def _fault(provider: Provider, model: str, request: Request) -> tuple[Cause, str
     """Why a provider cannot take the request: cause and message."""
     images = isinstance(request, GenerateImagesRequest)
     if provider.reason:
-        return "not_enabled", f"is not enabled: {provider.reason}"
+        return "not_enabled", f"not enabled ({provider.reason})"
     if not model or not provider.may_have(model, images=images):
         kind = "image model" if images else "chat model"
-        return "no_such_model", f"has no {kind} {model}".rstrip()
+        return "no_such_model", f"no {kind} {model}".rstrip()
     if provider.row.unsupported == "drop":
         return None
     honoured = provider.row.image_params if images else provider.row.params

@@ -1,7 +1,7 @@
 """Who there is to ask: each provider with its key, its driver, and the models that it is known to have."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 from server.drivers.base import Driver, Target
@@ -111,13 +111,26 @@ class Roster:
             param="provider",
         )
 
-    def suggest_model(self, model: str) -> str:
-        """A hint for a model that no enabled provider has: who would have it, or what comes close."""
-        for provider in self:
-            if not provider.enabled and provider.has(model):
-                return f" {provider.id} has it, but is not enabled: {provider.reason}."
-        known = (n for p in self.enabled for n in (*p.chat_models, *p.image_models))
-        alike = sorted(set(known), key=lambda name: _unlike(name, model))[:_MAX_COMPARED]
+    def suggest_chat_model(self, model: str) -> str:
+        """A hint for a chat model that nobody who was asked has: who has it, or what comes close."""
+        return self._suggest(model, "a chat model", lambda p: p.chat_models, "it makes images")
+
+    def suggest_image_model(self, model: str) -> str:
+        """The same for a model that is to make images."""
+        return self._suggest(model, "an image model", lambda p: p.image_models, "it chats")
+
+    def _suggest(
+        self, model: str, kind: str, models: Callable[[Provider], Sequence[str]], otherwise: str
+    ) -> str:
+        having = [provider for provider in self if model in models(provider)]
+        if enabled := [provider.id for provider in having if provider.enabled]:
+            return f" {' and '.join(enabled[:3])} has it."
+        if having:
+            return f" {having[0].id} has it, but is not enabled: {having[0].reason}."
+        if any(provider.has(model) for provider in self.enabled):
+            return f" {model} is not {kind}: {otherwise}."
+        known = {name for provider in self.enabled for name in models(provider)}
+        alike = sorted(known, key=lambda name: _unlike(name, model))[:_MAX_COMPARED]
         close = difflib.get_close_matches(model[:_MAX_NAME], alike, n=3, cutoff=0.5)
         return f" Did you mean {' or '.join(close)}?" if close else ""
 

@@ -22,7 +22,9 @@ class Chat(ChatServicer):
     async def CreateCompletion(self, request: CreateCompletionRequest, context: Context) -> ChatCompletion:
         """Answers whole."""
         if request.stream:
-            raise InvalidRequest("stream is true: call StreamCompletion for a stream.", param="stream")
+            raise InvalidRequest(
+                "stream must be true or false over REST; over gRPC call StreamCompletion.", param="stream"
+            )
         validate.chat(request)
         return await self._router.complete(request, call.deadline(context))
 

@@ -1,7 +1,6 @@
 """The Images service."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 from google.api.httpbody_pb2 import HttpBody
@@ -12,7 +11,7 @@ from interference.v1.images_pb2 import (
     GetMediaRequest,
 )
 from interference.v1.images_pb2_grpc import ImagesServicer
-from server.errors import NotFound, Unavailable
+from server.errors import NotFound
 from server.media import Media
 from server.routing.router import Router
 from server.services import call, validate
@@ -37,9 +36,10 @@ class Images(ImagesServicer):
         made = await self._router.images(request, call.deadline(context))
         if request.response_format != "b64_json":
             base = self._base(call.metadata(context))
-            for image in made.data:
-                if not image.url:
-                    image.url = f"{base}/media/{await self._keep(image.b64_json, made.provider)}"
+            drawn = [image for image in made.data if not image.url]
+            names = await self._media.put(*(base64.b64decode(image.b64_json) for image in drawn))
+            for image, name in zip(drawn, names, strict=True):
+                image.url = f"{base}/media/{name}"
                 image.ClearField("b64_json")
         return made
 
@@ -66,15 +66,6 @@ class Images(ImagesServicer):
             return HttpBody(content_type=item.content_type)
         await context.send_initial_metadata(tuple(headers.items()))
         return HttpBody(content_type=item.content_type, data=item.data)
-
-    async def _keep(self, encoded: str, provider: str) -> str:
-        try:
-            data = base64.b64decode(encoded, validate=True)
-        except (binascii.Error, ValueError):
-            raise Unavailable(
-                f"{provider} answered with an image that is not base64.", provider=provider
-            ) from None
-        return await self._media.put(data)
 
     def _base(self, headers: Mapping[str, str]) -> str:
         if self._public_url:

@@ -30,7 +30,7 @@ class Models(ModelsServicer):
             return model
         raise NotFound(
             f"No enabled provider has the model {request.model}."
-            f"{self._roster.suggest_model(request.model)} GET /v1/models lists what there is.",
+            f"{self._roster.suggest_chat_model(request.model)} GET /v1/models lists what there is.",
             reason="model_not_found",
             param="model",
             model=request.model,

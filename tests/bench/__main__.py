@@ -75,7 +75,7 @@ def _processes(service: Service) -> dict[str, list[psutil.Process]]:
     found = [psutil.Process(pid) for pid in service.program.descendants()]
     return {
         "Envoy": [process for process in found if "--config-path" in process.cmdline()],
-        "workers": [process for process in found if "worker" in process.cmdline()],
+        "workers": [process for process in found if "server.worker" in process.cmdline()],
     }
 
 

@@ -51,7 +51,7 @@ def test_the_next_provider_answers_where_one_cannot(
 
 
 @ways
-@pytest.mark.parametrize("failing", ["error-first", "empty"])
+@pytest.mark.parametrize("failing", ["error-first", "empty", "odd-error", "roles"])
 def test_a_stream_that_fails_before_its_content_is_another_providers(
     service: Service, way: str, failing: str
 ) -> None:
@@ -69,6 +69,7 @@ def test_a_wrong_request_is_not_tried_elsewhere(
     before = len(upstream.seen)
     outcome = ask(service, way, f"{status} ok", stream=stream)
     assert outcome.error["provider"] == status
+    assert [(a["provider"], a["cause"]) for a in outcome.error["attempts"]] == [(status, "refused")]
     assert [seen.script for seen in upstream.seen[before:]] == [status]
 
 
@@ -96,6 +97,23 @@ def test_a_stream_that_fails_after_content_ends_with_an_error(
     assert outcome.error["provider"] == failing
     assert failing in outcome.error["error"]["message"]
     assert [attempt["provider"] for attempt in outcome.error["attempts"]] == [failing]
+
+
+@ways
+@pytest.mark.parametrize("provider", ["no-end", "cut-end"])
+def test_a_whole_answer_is_whole_however_its_connection_ends(
+    service: Service, way: str, provider: str
+) -> None:
+    outcome = ask(service, way, provider, stream=True)
+    assert (outcome.text, outcome.error) == (TEXT, {})
+    assert outcome.done == (way == "rest")
+
+
+@ways
+def test_a_choice_that_never_finishes_is_an_error(service: Service, way: str) -> None:
+    outcome = ask(service, way, "half-choices", stream=True, n=2)
+    assert outcome.error["error"]["code"] == "stream_broken"
+    assert not outcome.done
 
 
 @kinds
@@ -223,6 +241,7 @@ def test_a_rest_callers_deadline_is_honoured(service: Service) -> None:
     outcome = rest(service, body("silent"), headers={"grpc-timeout": "100m"})
     assert outcome.code == 504
     assert outcome.error["error"]["type"] == "timeout_error"
+    assert [attempt["provider"] for attempt in outcome.error["attempts"]] == ["silent"]
 
 
 def test_the_unary_call_refuses_to_stream_over_grpc(service: Service) -> None:

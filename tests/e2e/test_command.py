@@ -116,6 +116,45 @@ def test_what_is_wrong_is_one_line_and_code_2(
     assert told in done.stderr
 
 
+def test_of_two_that_start_at_once_on_a_port_one_ends_with_code_2(tmp_path: Path) -> None:
+    with _taken() as taken:
+        port = taken.getsockname()[1]
+    command: list[str | Path] = [COMMAND, "serve", "--port", str(port), "--grpc-port", "0"]
+    both = [
+        subprocess.Popen(
+            command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for _ in range(2)
+    ]
+    try:
+        wait_until(lambda: any(p.poll() is not None for p in both), lambda: "both go on", TIMEOUT)
+        [loser] = [process for process in both if process.poll() is not None]
+        said, _ = loser.communicate(timeout=TIMEOUT)
+        assert (loser.returncode, b"Ready" in said) == (2, False)
+    finally:
+        for process in both:
+            process.terminate()
+        assert 0 in [process.wait(timeout=TIMEOUT) for process in both]
+        for process in both:
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def test_an_end_while_starting_is_quiet(tmp_path: Path) -> None:
+    command: list[str | Path] = [COMMAND, "serve", "--port", "0", "--grpc-port", "0"]
+    variables = environment(TMPDIR=str(tmp_path))
+    with subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        wait_until(lambda: any(tmp_path.glob("interference-*")), lambda: "never began")
+        process.terminate()
+        said, _ = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 0
+    assert b"Ending" in said
+    assert b"Envoy" not in said
+    assert not list(tmp_path.glob("interference-*"))
+
+
 # --- Processes -----------------------------------------------------------------------------------------
 
 
@@ -138,7 +177,7 @@ def _running(service: Service, sign: str) -> list[int]:
 
 
 def _workers(service: Service) -> list[int]:
-    return _running(service, "server worker")
+    return _running(service, "server.worker")
 
 
 def test_a_crashed_worker_is_started_anew_on_its_port(own: Service) -> None:
@@ -155,6 +194,13 @@ def test_a_crashed_worker_is_started_anew_on_its_port(own: Service) -> None:
     assert all(served(port) for port in own.worker_ports)
     assert "was ended by SIGKILL; starting it anew" in own.program.said
     assert rest(own, body("ok")).code == 200
+
+
+def test_while_a_worker_is_down_the_others_answer(own: Service) -> None:
+    victim, _ = _workers(own)
+    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: not alive(victim), lambda: "it lives on")
+    assert [rest(own, body("ok")).code for _ in range(20)] == [200] * 20
 
 
 def test_envoy_is_started_anew_too(own: Service) -> None:

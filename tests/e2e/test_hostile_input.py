@@ -86,6 +86,18 @@ def test_a_body_that_is_too_large_is_a_413(service: Service, megabytes: int) -> 
     assert json.loads(answer)["error"]["type"] == "invalid_request_error"
 
 
+@pytest.mark.parametrize("name", ["e" * 40_000, "\U0001f600" * 10_000])
+@pytest.mark.parametrize("field", ["model", "provider"])
+def test_a_long_name_costs_others_nothing(service: Service, name: str, field: str) -> None:
+    url = service.base_url + "/chat/completions"
+    with requests.post(url, json=body("slow", stream=True), stream=True, timeout=TIMEOUT) as other:
+        lines = other.iter_lines()
+        assert next(lines)
+        for _ in range(8):
+            check(post(service, json.dumps(body("ok") | {field: name}).encode()), 400)
+        assert [line for line in lines if line][-1] == b"data: [DONE]"
+
+
 def test_a_large_body_within_the_limit_arrives(service: Service, upstream: Upstream) -> None:
     text = "a" * (8 * 2**20)
     assert rest(service, body("ok", messages=[{"role": "user", "content": text}])).text == TEXT
@@ -106,7 +118,8 @@ def test_a_large_body_within_the_limit_arrives(service: Service, upstream: Upstr
         pytest.param("NONSENSE", "/v1/providers", 400, id="an unknown method"),
         pytest.param("GET", "/v1/providers?x=1", 400, id="an unknown query parameter"),
         pytest.param("POST", f"{CHAT}?stream=true", 400, id="a query parameter of a body's path"),
-        pytest.param("GET", "/v1/models/" + "a/" * 2000, 404, id="a long path"),
+        pytest.param("GET", "/v1/models/" + "a/" * 2000, 400, id="a long path"),
+        pytest.param("GET", "/v1/providers/Echo?provider=Canvas", 400, id="a query that names the path's"),
         pytest.param("POST", "/interference.v1.Chat/CreateCompletion", 404, id="JSON to a gRPC path"),
     ],
 )

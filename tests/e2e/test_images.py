@@ -33,7 +33,7 @@ def test_an_image_is_given_by_an_absolute_address_that_downloads(service: Servic
     made = generate(service, path, provider="Canvas").json()
     assert (made["model"], made["provider"], made["size"]) == ("canvas", "Canvas", "64x48")
     [item] = made["data"]
-    assert item.keys() == {"url"}
+    assert item.keys() == {"url", "revised_prompt"}
     assert item["url"].startswith(f"{service.url}/media/")
     answer = requests.get(item["url"], timeout=TIMEOUT)
     assert answer.headers["content-type"] == "image/png"
@@ -49,7 +49,7 @@ def test_the_address_is_built_from_the_host_that_was_asked(service: Service) -> 
 
 def test_an_image_is_given_in_base64(service: Service) -> None:
     made = generate(service, response_format="b64_json", n=2, seed=3).json()
-    assert [item.keys() for item in made["data"]] == [{"b64_json"}, {"b64_json"}]
+    assert [item.keys() for item in made["data"]] == [{"b64_json", "revised_prompt"}] * 2
     first, second = (base64.b64decode(item["b64_json"]) for item in made["data"])
     assert opened(first).size == opened(second).size == (64, 48)
     assert first != second
@@ -94,6 +94,11 @@ def test_an_address_is_no_answer_where_base64_was_asked_for(service: Service) ->
     answer = generate(service, model="i", provider="image-url", response_format="b64_json")
     assert answer.status_code == 503
     assert "base64" in answer.json()["error"]["message"]
+
+
+def test_an_image_that_is_none_is_another_providers(service: Service) -> None:
+    made = generate(service, model="i", provider="image-odd image-url", size=None).json()
+    assert made["provider"] == "image-url"
 
 
 @pytest.mark.parametrize(

@@ -47,15 +47,18 @@ def test_no_body_is_400(edge: Edge) -> None:
     assert edge("POST", "/v1/chat/completions").error["code"] == "invalid_request"
 
 
-def test_an_unknown_query_parameter_is_400(edge: Edge) -> None:
-    assert '"x"' in edge("GET", "/v1/models?x=1").error["message"]
+@pytest.mark.parametrize("path", ["/v1/models?x=1", "/v1/models/m?model=n", "/v1/providers/A?provider=B"])
+def test_a_query_parameter_is_400(edge: Edge, path: str) -> None:
+    answer = edge("GET", path)
+    assert answer.status == 400
+    assert path.partition("?")[2] in answer.error["message"]
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [
         pytest.param("GET", "/", id="the root"),
-        pytest.param("GET", '/"\\%22%0a?a="', id="characters that JSON escapes"),
+        pytest.param("GET", '/"\\%22%0a', id="characters that JSON escapes"),
         pytest.param("GET", "/v1/models2", id="a longer name"),
         pytest.param("GET", "/v1/providers/", id="an empty name"),
         pytest.param("GET", "/v1/providers/a/b", id="a deeper path"),
@@ -117,7 +120,6 @@ HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\ncontent-type: applicat
         pytest.param(HEAD + b"x: " + b"x" * 70_000 + b"\r\n\r\n", 431, "headers", id="headers"),
         pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, "missing_host_header", id="no host"),
         pytest.param(b"hello\r\n\r\n", 400, "codec_error", id="not HTTP"),
-        pytest.param(b"GET / HTTP/1.0\r\nhost: h\r\n\r\n", 426, "Upgrade", id="old HTTP"),
     ],
 )
 def test_a_request_that_is_no_request_is_refused(

@@ -45,7 +45,7 @@ def test_true_for_stream_picks_the_streaming_call(edge: Edge, calls: Calls) -> N
     assert calls.metadata[-1]["x-envoy-original-path"] == "/v1/chat/completions:stream"
 
 
-def test_a_query_string_survives_the_change_of_the_path(edge: Edge) -> None:
+def test_an_empty_query_survives_the_change_of_the_path(edge: Edge) -> None:
     answer = edge("POST", "/v1/chat/completions?", {"model": "m", "stream": True})
     assert answer.headers["content-type"] == "text/event-stream"
 

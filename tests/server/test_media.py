@@ -24,14 +24,15 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 )
 async def test_a_file_is_given_back_with_its_kind(tmp_path: Path, data: bytes, content_type: str) -> None:
     media = Media(tmp_path / "media", 2**20)
-    item = await media.get(await media.put(data))
+    [name] = await media.put(data)
+    item = await media.get(name)
     assert item is not None
     assert (item.data, item.content_type) == (data, content_type)
 
 
 async def test_names_cannot_be_guessed_and_never_repeat(tmp_path: Path) -> None:
     media = Media(tmp_path, 2**20)
-    names = {await media.put(PNG) for _ in range(20)}
+    names = set(await media.put(*[PNG] * 20))
     assert len(names) == 20
     assert all(len(name) == len("x" * 32 + ".png") for name in names)
 
@@ -48,7 +49,7 @@ async def test_the_oldest_go_where_there_is_no_room(tmp_path: Path) -> None:
     media = Media(tmp_path, 3 * len(PNG))
     names = []
     for age in range(5):
-        names.append(await media.put(PNG))
+        names += await media.put(PNG)
         os.utime(tmp_path / names[-1], (1000 + age, 1000 + age))
     kept = [await media.get(name) is not None for name in names]
     assert kept == [False, False, True, True, True]
@@ -69,11 +70,11 @@ async def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     assert (tmp_path / "folder").exists()
 
 
-async def test_what_is_larger_than_the_folder_may_be_is_refused(tmp_path: Path) -> None:
+async def test_what_is_together_more_than_the_folder_may_hold_is_refused(tmp_path: Path) -> None:
     media = Media(tmp_path, 1024)
-    kept = await media.put(PNG)
-    with pytest.raises(Unavailable, match="larger than the folder"):
-        await media.put(bytes(2000))
+    [kept] = await media.put(PNG)
+    with pytest.raises(Unavailable, match="more than the folder"):
+        await media.put(*[bytes(600)] * 2)
     assert await media.get(kept) is not None
 
 

@@ -92,13 +92,15 @@ def test_images_are_planned(fields: dict[str, Any], asked: list[tuple[str, str]]
         pytest.param({"model": "m", "providers": ["a"]}, NotFound, "Did you mean A?", id="case"),
         pytest.param({"model": "m", "providers": ["A", "Zzz"]}, NotFound, "'Zzz'", id="unknown name"),
         pytest.param({"model": "d"}, NotFound, "D has it, but is not enabled: set D_KEY", id="no key"),
+        pytest.param({"model": "b", "providers": ["A"]}, NotFound, "b. B has it.", id="who has it"),
+        pytest.param({"model": "i"}, NotFound, "i is not a chat model: it makes images", id="images"),
         pytest.param({"model": "fuond"}, NotFound, "Did you mean found?", id="misspelt"),
-        pytest.param(
-            {"model": "x", "providers": ["A", "B"]}, NotFound, "A has no chat model x", id="model"
-        ),
+        pytest.param({"model": "x", "providers": ["A", "B"]}, NotFound, "A: no chat model x", id="model"),
         pytest.param({"model": "a/m"}, NotFound, "a/m", id="a slash after no provider's id"),
         pytest.param({"model": "m", "providers": ["D"]}, Unavailable, "set D_KEY", id="no key at all"),
-        pytest.param({"model": "b", "top_p": 0.5}, InvalidRequest, "B does not take top_p", id="parameter"),
+        pytest.param(
+            {"model": "b", "top_p": 0.5}, InvalidRequest, "B: does not take top_p", id="parameter"
+        ),
         pytest.param({"model": ""}, InvalidRequest, "model is required", id="no model"),
     ],
 )
