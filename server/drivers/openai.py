@@ -4,10 +4,7 @@ https://platform.openai.com/docs/api-reference/chat
 https://platform.openai.com/docs/api-reference/images
 """
 
-import re
 import time
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -18,8 +15,9 @@ from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server import forms
+from server.drivers import failures
 from server.drivers.base import Target
-from server.errors import AttemptFailed, Cause, RequestRefused
+from server.errors import AttemptFailed
 from server.rows import CHAT_PARAMS, IMAGE_PARAMS
 from server.transport import HttpAnswer, HttpRequest
 
@@ -34,26 +32,6 @@ _IMAGE_ENVELOPE = frozenset(
 # The two names of the most tokens to write; vendors know one or both.
 _TWINS = (("max_completion_tokens", "max_tokens"), ("max_tokens", "max_completion_tokens"))
 _FAILED: Final = "broken_answer"
-# What a status that is not the request's fault is called in an attempt.
-_CAUSES: dict[int, Cause] = {
-    401: "key_refused",
-    402: "quota_exceeded",
-    403: "key_refused",
-    404: "no_such_model",
-    408: "timed_out",
-    409: "conflict",
-    425: "too_early",
-    429: "rate_limited",
-}
-# Codes of a 400 that say what the provider lacks, not what is wrong with the request.
-_LACKS: dict[str, Cause] = {
-    "model_not_found": "no_such_model",
-    "model_not_supported": "no_such_model",
-    "unknown_model": "no_such_model",
-    "unsupported_parameter": "parameter_unsupported",
-    "unsupported_value": "parameter_unsupported",
-}
-_REASON = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
 class OpenAIDialect:
@@ -140,7 +118,7 @@ class OpenAIDialect:
 
     def failure(self, answer: HttpAnswer, target: Target) -> Exception:
         """Reads an answer that is no success."""
-        return _failure(answer.status, answer.headers, _try_decode(answer.body), target)
+        return failures.read(answer.status, answer.headers, _try_decode(answer.body), target)
 
 
 class OpenAIDecoder:
@@ -161,8 +139,8 @@ class OpenAIDecoder:
         decoded = _decode(event)
         if not isinstance(decoded, dict):
             raise AttemptFailed(_FAILED, "sent an event that is not a JSON object")
-        if _is_failure(decoded):
-            raise _failure(200, {}, decoded, self._target)
+        if failures.is_failure(decoded):
+            raise failures.read(200, {}, decoded, self._target)
         chunk = _lift(ChatCompletionChunk, decoded)
         if not self._include_usage:
             chunk.ClearField("usage")
@@ -264,103 +242,6 @@ def _object(answer: HttpAnswer, target: Target) -> dict[str, Any]:
     decoded = _decode(answer.body)
     if not isinstance(decoded, dict):
         raise AttemptFailed(_FAILED, "answered with JSON that is not an object")
-    if _is_failure(decoded):
-        raise _failure(answer.status, answer.headers, decoded, target)
+    if failures.is_failure(decoded):
+        raise failures.read(answer.status, answer.headers, decoded, target)
     return decoded
-
-
-def _is_failure(decoded: dict[str, Any]) -> bool:
-    """Whether a 200, or an event of a stream, tells of a failure.
-
-    OpenRouter sends `error` beside a choice (https://openrouter.ai/docs/api-reference/streaming), vLLM an
-    object of the type `error`.
-    """
-    if decoded.get("error") or decoded.get("object") == "error":
-        return True
-    choices = decoded.get("choices")
-    if not isinstance(choices, list):
-        return False
-    return any(
-        isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error")
-        for choice in choices
-    )
-
-
-def _failure(status: int, headers: Mapping[str, str], body: Any, target: Target) -> Exception:
-    """Whether the provider could not answer, or the request is wrong, and in which words."""
-    told = _told(body)
-    code = told.get("code")
-    if status == 200:  # an error inside a success: its code may be the status (OpenRouter)
-        status = code if isinstance(code, int) and 400 <= code <= 599 else 200
-    message = _words(told.get("message"), target)
-    reason = _word(code, target) or _word(told.get("type"), target) or ""
-    param = _word(told.get("param"), target)
-    cause = _cause(status, reason, param)
-    if cause == "refused":
-        return RequestRefused(
-            f"{target.row.id} refused the request ({status}): {message or 'it gave no reason'}",
-            reason=reason,
-            param=param,
-            provider=target.row.id,
-            http_status=status,
-        )
-    if 300 <= status < 400:
-        message = "it answered with a redirect, which is not followed"
-    if cause == "key_refused" and target.row.key_env:
-        message = f"it refused the key in {target.row.key_env}. {message}".strip()
-    return AttemptFailed(
-        cause,
-        message or f"it answered with status {status} and no reason that can be read",
-        status=status,
-        retry_after=_retry_after(headers.get("retry-after")),
-    )
-
-
-def _cause(status: int, reason: str, param: str | None) -> Cause:
-    if status in _CAUSES:
-        return _CAUSES[status]
-    if status >= 500:
-        return "server_error"
-    if not 400 <= status < 500:
-        return _FAILED
-    return _LACKS.get(reason) or ("no_such_model" if param == "model" else "refused")
-
-
-def _told(body: Any) -> dict[str, Any]:
-    """The error object of a body, whichever way the server shapes it."""
-    if not isinstance(body, dict):
-        return {}
-    error = body.get("error", body)
-    if isinstance(error, dict):
-        return {**error, "message": error.get("message") or error.get("detail")}
-    return {"message": error}
-
-
-def _words(message: Any, target: Target) -> str:
-    """An upstream's message in one line of bounded length, without our key."""
-    if not isinstance(message, str):
-        return "" if message is None else _words(msgspec.json.encode(message).decode(), target)
-    if target.key:
-        message = message.replace(target.key, "[key]")
-    return " ".join(message.split())[:1000]
-
-
-def _word(value: Any, target: Target) -> str | None:
-    """A word for programs, as an upstream says it; anything else is no word."""
-    if not isinstance(value, str) or not _REASON.fullmatch(value):
-        return None
-    return None if target.key and target.key in value else value
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds, from either form of the header (RFC 9110, 10.2.3)."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None
