@@ -131,7 +131,8 @@ local function lift_request(handle, target)
   if length > contract.max_body_bytes then return refuse_large(handle) end
   if length == 0 then return refuse(handle, 400, "The body is empty. Send a JSON object.") end
   local before = body:getBytes(0, length)
-  local text, stream = lift(before, target.message)
+  local text, stream, param = lift(before, target.message)
+  if param then handle:streamInfo():dynamicMetadata():set("interference.edge", "param", param) end
   if not text then return refuse(handle, 400, stream) end
   local headers = handle:headers()
   if text ~= before then headers:replace("content-length", tostring(body:setBytes(text))) end

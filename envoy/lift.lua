@@ -10,6 +10,35 @@ local PLAIN = { members = {}, extra = false }
 
 local lifted_value
 
+-- Where the walk is: by level, the member's name and, within a list, the element's place from 0.
+local names, places, level = {}, {}, 0
+
+local function whereabouts()
+  local parts = {}
+  for k = 1, level do
+    parts[k] = names[k] .. (places[k] and "[" .. places[k] .. "]" or "")
+  end
+  return concat(parts, ".")
+end
+
+-- The transcoder's own words for a value of the wrong kind do not name the field.
+local function refuse_kind(kind)
+  error({ param = whereabouts(), expected = kind }, 0)
+end
+
+-- Tells lists, objects and the rest apart; numbers, strings and booleans are the transcoder's to judge.
+local function check_kind(member, b)
+  if not member.kind or b == 110 then return end -- null
+  if b == OPEN_LIST and member.repeated then return end
+  if b == QUOTE and member.shorthand then return end
+  local wanted = member.repeated and "a list" or member.kind
+  if member.kind == "an object" then
+    if b ~= OPEN_OBJECT or member.repeated then refuse_kind(wanted) end
+  elseif b == OPEN_LIST or b == OPEN_OBJECT then
+    refuse_kind(wanted)
+  end
+end
+
 -- Whether the member whose name begins at i has the name that the transcoder knows.
 local function stays(s, i, member, shape)
   if not member then return not shape.extra end
@@ -30,11 +59,13 @@ local members_left
 local function read_object(s, i, shape)
   local at, last, changed = {}, 0, false
   local object = { at = at, stop = 0, changed = false }
+  level = level + 1
   local value, name, name_at = first_member(s, i)
   while name do
     members_left = members_left - 1
     if members_left < 0 then malformed(name_at, "at most " .. MAX_MEMBERS .. " members") end
     local member = shape.members[name]
+    names[level], places[level] = name, nil
     local stop, pieces = lifted_value(s, value, member, shape.extra)
     local key = member and member.field or name
     local k = at[key]
@@ -51,6 +82,7 @@ local function read_object(s, i, shape)
     object[k + FIELD], object[k + PIECES] = member and key or false, pieces or false
     value, name, name_at = next_member(s, stop)
   end
+  level = level - 1
   object.stop, object.changed = value, changed
   return object
 end
@@ -102,13 +134,12 @@ end
 local function lifted_list(s, i, shape)
   local parts, n, from = {}, 0, i
   local at, more = first_element(s, i)
+  local place = 0
   while more do
-    local stop, piece
-    if byte(s, at) == OPEN_OBJECT then
-      stop, piece = lifted_object(s, at, shape)
-    else
-      stop = after_value(s, at)
-    end
+    places[level] = place
+    if byte(s, at) ~= OPEN_OBJECT then refuse_kind("an object") end
+    local stop, piece = lifted_object(s, at, shape)
+    place = place + 1
     if piece then
       parts[n + 1], parts[n + 2] = sub(s, from, at - 1), piece
       n, from = n + 2, stop
@@ -125,6 +156,7 @@ end
 function lifted_value(s, i, member, moves)
   if not member then return after_value(s, i, moves) end
   local b = byte(s, i)
+  check_kind(member, b)
   if member.text then
     local stop = after_value(s, i, true)
     local text = sub(s, i, stop - 1)
@@ -176,10 +208,12 @@ local function lift_document(s, shape)
 end
 
 -- Lifts a REST body onto a message of the contract. Gives the new body and whether it asks for a stream;
--- for what is not a JSON object, nil and what is wrong with it.
+-- for what is not a JSON object of the message's kinds, nil, what is wrong, and which member is at fault.
 function lift(body, message)
+  level = 0
   local well_formed, result, stream = pcall(lift_document, body, contract.messages[message])
   if well_formed then return result, stream end
   if type(result) ~= "table" then error(result, 0) end
+  if result.param then return nil, format("%s must be %s.", result.param, result.expected), result.param end
   return nil, format("The body is not valid JSON: expected %s at byte %d.", result.expected, result.at)
 end

@@ -27,6 +27,12 @@ STREAM_SUFFIX = ":stream"
 HTTP_BODY = "google.api.HttpBody"
 
 _Field = descriptor_pb2.FieldDescriptorProto
+_KINDS = {
+    _Field.TYPE_STRING: "a string",
+    _Field.TYPE_BYTES: "a string",
+    _Field.TYPE_ENUM: "a string",
+    _Field.TYPE_BOOL: "true or false",
+}
 _VERBS = ("get", "post", "put", "patch", "delete")
 
 
@@ -49,6 +55,7 @@ class Member:
     """How one member of a JSON object becomes a field."""
 
     field: str  # the name that the transcoder reads
+    kind: str | None = None  # what one value is, in words: "a string"; unset where it may be anything
     text: bool = False  # any JSON value, kept as JSON text
     split: bool = False  # a bare string is split on white space
     map: bool = False
@@ -188,17 +195,22 @@ def _member(
     messages: dict[str, descriptor_pb2.DescriptorProto],
 ) -> Member:
     form = proto_field.options.Extensions[form_pb2.form]
+    repeated = proto_field.label == _Field.LABEL_REPEATED
+    if form.text:
+        return Member(proto_field.name, text=True)
     if proto_field.type != _Field.TYPE_MESSAGE:
-        return Member(proto_field.name, text=form.text, split=form.split)
+        kind = _KINDS.get(proto_field.type, "a number")
+        return Member(proto_field.name, kind, split=form.split, repeated=repeated)
     type_name = proto_field.type_name.removeprefix(".")
     if messages[type_name].options.map_entry:
-        return Member(proto_field.name, map=True)
+        return Member(proto_field.name, "an object", map=True)
     if not type_name.startswith(f"{PACKAGE}."):
         return Member(proto_field.name)
     return Member(
         proto_field.name,
+        "an object",
         message=type_name,
-        repeated=proto_field.label == _Field.LABEL_REPEATED,
+        repeated=repeated,
         shorthand=form.shorthand or None,
     )
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # Envoy's words, which for 400 say what the transcoder could not read; edge.lua's words, where it refuses.
 OWN = "%LOCAL_REPLY_BODY%"
+# The member of the body at fault, where edge.lua found one; null otherwise.
+PARAM = "%DYNAMIC_METADATA(interference.edge:param)%"
 METHOD = "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%"
 PATH = "%PATH(NQ:ORIG_OR_PATH)%"
 
@@ -46,7 +48,7 @@ def _mapper(condition: Document, kind: str, code: str, message: str) -> Document
 
 def _error(kind: str, code: str, message: str) -> Document:
     return {
-        "json_format": {"error": {"message": message, "type": kind, "param": None, "code": code}},
+        "json_format": {"error": {"message": message, "type": kind, "param": PARAM, "code": code}},
         "content_type": "application/json",
     }
 

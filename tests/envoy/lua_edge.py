@@ -29,7 +29,7 @@ class LuaEdge:
 
     def lift(self, body: bytes, message: str = CHAT) -> tuple[bytes | None, Any]:
         """The new body and whether it streams, or None and what is wrong."""
-        text, rest = self._lift(body, message.encode())
+        text, rest, *_ = self._lift(body, message.encode())
         return text, rest
 
     def shape_error(self, body: bytes, status: int) -> bytes:

@@ -64,7 +64,24 @@ def _object(raw: str, shape: Shape, contract: Contract) -> dict[str, Any]:
     return known
 
 
+class WrongKindError(ValueError):
+    """A value that no field of this kind can be read from."""
+
+
+def _check(value: Any, member: Member) -> None:
+    if value is None or member.kind is None or (isinstance(value, list) and member.repeated):
+        return
+    short = isinstance(value, str) and member.shorthand
+    if member.kind == "an object":
+        wrong = not short and (member.repeated or not isinstance(value, dict))
+    else:
+        wrong = isinstance(value, dict | list)
+    if wrong:
+        raise WrongKindError(member.field)
+
+
 def _value(found: Found, member: Member, contract: Contract) -> Any:
+    _check(found.value, member)
     shape = contract.shapes[member.message] if member.message else PLAIN
     match found.value:
         case None:
@@ -79,10 +96,10 @@ def _value(found: Found, member: Member, contract: Contract) -> Any:
         case dict() if member.message:
             return _object(found.raw, shape, contract)
         case list() if member.message and member.repeated:
-            return [
-                _object(raw, shape, contract) if isinstance(value, dict) else value
-                for raw, value in _elements(found.raw)
-            ]
+            elements = list(_elements(found.raw))
+            if not all(isinstance(value, dict) for _, value in elements):
+                raise WrongKindError(member.field)
+            return [_object(raw, shape, contract) for raw, _ in elements]
     return found.value
 
 

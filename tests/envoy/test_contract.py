@@ -15,6 +15,9 @@ CONTRACT = contract.read(DESCRIPTOR.read_bytes())
 Field = descriptor_pb2.FieldDescriptorProto
 
 
+PROVIDERS = Member("providers", "a string", split=True, repeated=True)
+
+
 def test_every_message_of_a_request_has_a_place_for_unknown_members() -> None:
     assert CHAT in CONTRACT.shapes
     assert [name for name, shape in CONTRACT.shapes.items() if not shape.extra] == []
@@ -50,20 +53,24 @@ def test_a_streaming_sibling_is_no_route_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("message", "name", "member"),
     [
-        pytest.param("CreateCompletionRequest", "model", Member("model"), id="a scalar"),
+        pytest.param("CreateCompletionRequest", "model", Member("model", "a string"), id="a scalar"),
+        pytest.param("CreateCompletionRequest", "provider", PROVIDERS, id="a json_name"),
+        pytest.param("CreateCompletionRequest", "providers", PROVIDERS, id="its field"),
         pytest.param(
-            "CreateCompletionRequest", "provider", Member("providers", split=True), id="a json_name"
+            "CreateCompletionRequest", "metadata", Member("metadata", "an object", map=True), id="map"
         ),
-        pytest.param(
-            "CreateCompletionRequest", "providers", Member("providers", split=True), id="its field"
-        ),
-        pytest.param("CreateCompletionRequest", "metadata", Member("metadata", map=True), id="map"),
         pytest.param("FunctionDefinition", "parameters", Member("parameters", text=True), id="text"),
         pytest.param("ToolCall", "extra", Member("extra"), id="a foreign message"),
         pytest.param(
             "ChatMessage",
             "content",
-            Member("content", message="interference.v1.ContentPart", repeated=True, shorthand="text"),
+            Member(
+                "content",
+                "an object",
+                message="interference.v1.ContentPart",
+                repeated=True,
+                shorthand="text",
+            ),
             id="a list with a shorthand",
         ),
     ],

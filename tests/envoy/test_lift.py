@@ -40,14 +40,9 @@ def lifted(body: str) -> str:
         pytest.param('{"tool_choice":"auto"}', '{"tool_choice":{"mode":"auto"}}', id="a shorthand"),
         pytest.param('{"tool_choice":null}', '{"tool_choice":null}', id="null is no shorthand"),
         pytest.param(
-            '{"messages":[{"content":"a\\n"}, 1 ,{"role":"u"}]}',
-            '{"messages":[{"content":[{"text":"a\\n"}]}, 1 ,{"role":"u"}]}',
+            '{"messages":[{"content":"a\\n"}, {} ,{"role":"u"}]}',
+            '{"messages":[{"content":[{"text":"a\\n"}]}, {} ,{"role":"u"}]}',
             id="a shorthand for a list",
-        ),
-        pytest.param(
-            '{"messages":{"content":"a"}}',
-            '{"messages":{"content":[{"text":"a"}]}}',
-            id="an object for a list",
         ),
         pytest.param(
             '{"functions":[{"parameters":{"b": 1.0,\t"a":"\\""}}]}',
@@ -152,7 +147,7 @@ DEEP = 100_000
         pytest.param(b'{"n":"\\q","n":1}', id="an unknown escape in what is dropped"),
         pytest.param(b'{"\\ud800":1}', id="half a surrogate pair in a name"),
         pytest.param(b'{"provider":"\\udc00"}', id="half a surrogate pair in a split string"),
-        pytest.param(b'{"n":' + b"[" * DEEP, id="deep lists"),
+        pytest.param(b'{"stop":' + b"[" * DEEP, id="deep lists"),
         pytest.param(b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}", id="deep lists that end"),
         pytest.param(b'{"a":' * DEEP, id="deep objects"),
         pytest.param(b'{"messages":[' * DEEP, id="deep objects of known names"),

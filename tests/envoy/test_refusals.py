@@ -31,7 +31,7 @@ LIMIT = 2_000_000  # as in conftest.py
         pytest.param(b'{"x":"\xff"}', "expected UTF-8", id="not UTF-8 in what moves"),
         pytest.param(b'{"model":"\xff"}', "non UTF-8", id="not UTF-8 in a known field"),
         pytest.param(b'{"n":"a\\"b"}', 'n: invalid value "a"b"', id="a wrong type"),
-        pytest.param(b'{"model":{"a":1}}', "scalar field", id="an object for a string"),
+        pytest.param(b'{"model":{"a":1}}', "model must be a string", id="an object for a string"),
         pytest.param(b'{"x":' + b"[" * 100_000, "at most 500 levels", id="deep"),
         pytest.param(b'{"stop":' + b"[" * 400 + b"]" * 400 + b"}", "too deep", id="less deep"),
     ],
@@ -45,6 +45,30 @@ def test_a_wrong_body_is_400(edge: Edge, calls: Calls, body: bytes, reason: str)
 
 def test_no_body_is_400(edge: Edge) -> None:
     assert edge("POST", "/v1/chat/completions").error["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "kind"),
+    [
+        ({"messages": "Hi"}, "messages", "a list"),
+        ({"messages": {"role": "user"}}, "messages", "a list"),
+        ({"messages": ["Hi"]}, "messages[0]", "an object"),
+        ({"messages": [{}, {"content": [{"file": "a"}]}]}, "messages[1].content[0].file", "an object"),
+        ({"model": ["m"]}, "model", "a string"),
+        ({"provider": {"id": "A"}}, "provider", "a list"),
+        ({"temperature": [1]}, "temperature", "a number"),
+        ({"store": {}}, "store", "true or false"),
+        ({"metadata": 5}, "metadata", "an object"),
+        ({"tool_choice": 5}, "tool_choice", "an object"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_refused_by_its_name(
+    edge: Edge, body: dict[str, object], param: str, kind: str
+) -> None:
+    answer = edge.chat(body)
+    assert answer.status == 400
+    assert answer.error["message"] == f"{param} must be {kind}."
+    assert answer.error["param"] == param
 
 
 @pytest.mark.parametrize("path", ["/v1/models?x=1", "/v1/models/m?model=n", "/v1/providers/A?provider=B"])
