@@ -69,8 +69,8 @@ class Answer:
         headers = {name.lower(): value for name, value in self._response.headers.items()}
         return HttpAnswer(self.status, headers, bytes(body))
 
-    async def events(self) -> AsyncGenerator[bytes, None]:
-        """Reads the body as server-sent events: the data of each."""
+    async def events(self) -> AsyncGenerator[list[bytes], None]:
+        """Reads the body as server-sent events: the data of those that arrived together, each time."""
         reader = EventReader(_EVENT_BYTES)
         size = 0
         try:
@@ -79,10 +79,10 @@ class Answer:
                     size += len(block)
                     if size > self._limit:
                         raise AttemptFailed("broken_answer", f"streamed more than {self._limit} bytes")
-                    for event in reader.feed(block):
-                        yield event
-            for event in reader.close():
-                yield event
+                    if arrived := list(reader.feed(block)):
+                        yield arrived
+            if arrived := list(reader.close()):
+                yield arrived
         except EventTooLong:
             raise AttemptFailed(
                 "broken_answer", f"sent an event of more than {_EVENT_BYTES} bytes"
@@ -93,6 +93,9 @@ class Answer:
             async for block in self._response.content.iter_any():
                 yield block
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            # aiohttp forgets what had arrived when the connection is lost; an answer may be whole by then.
+            if left := self._response.content._read_nowait(-1):  # noqa: SLF001
+                yield left
             raise _failure(error) from error
 
 

@@ -1,6 +1,6 @@
 """What routing asks of a driver, and what a wire dialect must translate to get one for free."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,8 +54,8 @@ class ChunkDecoder(Protocol):
 
     done: bool
 
-    def feed(self, event: bytes) -> ChatCompletionChunk | None:
-        """Reads the data of one server-sent event. None where it holds nothing for the caller."""
+    def feed(self, events: Sequence[bytes]) -> Iterator[ChatCompletionChunk]:
+        """Reads the data of server-sent events that arrived together."""
         ...
 
 

@@ -36,8 +36,8 @@ class HttpDriver:
             if answer.status != 200 or not answer.is_event_stream:
                 raise self._dialect.failure(await answer.read(), target)
             async with aclosing(answer.events()) as events:
-                async for event in events:
-                    if (chunk := decoder.feed(event)) is not None:
+                async for arrived in events:
+                    for chunk in decoder.feed(arrived):
                         yield chunk
                     if decoder.done:
                         return

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference/images
 """
 
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server import forms
-from server.drivers import failures
+from server.drivers import deltas, failures
 from server.drivers.base import Target
 from server.errors import AttemptFailed
 from server.rows import CHAT_PARAMS, IMAGE_PARAMS
@@ -131,22 +132,26 @@ class OpenAIDecoder:
         self._created = int(time.time())
         self.done = False
 
-    def feed(self, event: bytes) -> ChatCompletionChunk | None:
-        """Reads one event's data."""
-        if event.strip() == b"[DONE]":
-            self.done = True
-            return None
-        decoded = _decode(event)
-        if not isinstance(decoded, dict):
-            raise AttemptFailed(_FAILED, "sent an event that is not a JSON object")
-        if failures.is_failure(decoded):
-            raise failures.read(200, {}, decoded, self._target)
-        chunk = _lift(ChatCompletionChunk, decoded)
-        if not self._include_usage:
-            chunk.ClearField("usage")
-        if not chunk.choices and not chunk.HasField("usage"):
-            return None
-        return self._complete(chunk)
+    def feed(self, events: Sequence[bytes]) -> Iterator[ChatCompletionChunk]:
+        """Reads the data of events that arrived together. What came before a fault is given before it."""
+        for decoded in deltas.joined(self._decoded(events)):
+            chunk = _lift(ChatCompletionChunk, decoded)
+            if not self._include_usage:
+                chunk.ClearField("usage")
+            if chunk.choices or chunk.HasField("usage"):
+                yield self._complete(chunk)
+
+    def _decoded(self, events: Sequence[bytes]) -> Iterator[dict[str, Any]]:
+        for event in events:
+            if event.strip() == b"[DONE]":
+                self.done = True
+                return
+            decoded = _decode(event)
+            if not isinstance(decoded, dict):
+                raise AttemptFailed(_FAILED, "sent an event that is not a JSON object")
+            if failures.is_failure(decoded):
+                raise failures.read(200, {}, decoded, self._target)
+            yield decoded
 
     def _complete(self, chunk: ChatCompletionChunk) -> ChatCompletionChunk:
         chunk.ClearField("error")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completion_pb2 import ChatCompletionChunk
 from interference.v1.images_pb2 import GenerateImagesRequest
 from server.drivers.base import Target
 from server.drivers.openai import OpenAIDecoder, OpenAIDialect
@@ -137,17 +138,24 @@ def decoder(**fields: Any) -> OpenAIDecoder:
     return DIALECT.decoder(chat(**fields), target())
 
 
+def feed(reader: OpenAIDecoder, *events: bytes) -> ChatCompletionChunk | None:
+    """What comes of events that give one chunk at most."""
+    chunks = list(reader.feed(events))
+    assert len(chunks) <= 1
+    return chunks[0] if chunks else None
+
+
 def event(**fields: Any) -> bytes:
     return json.dumps(fields).encode()
 
 
 def test_a_chunk_is_read_and_completed() -> None:
     reader = decoder()
-    chunk = reader.feed(event(choices=[{"delta": {"content": "a"}}]))
+    chunk = feed(reader, event(choices=[{"delta": {"content": "a"}}]))
     assert chunk is not None
     assert (chunk.object, chunk.provider) == ("chat.completion.chunk", "Up")
     assert chunk.choices[0].HasField("index")
-    later = reader.feed(event(choices=[{"delta": {"content": "b"}}]))
+    later = feed(reader, event(choices=[{"delta": {"content": "b"}}]))
     assert later is not None
     assert later.id == chunk.id
 
@@ -165,35 +173,49 @@ def test_a_chunk_is_read_and_completed() -> None:
     ],
 )
 def test_content_in_parts_is_joined(content: Any, text: str, reasoning: str) -> None:
-    chunk = decoder().feed(event(choices=[{"delta": {"content": content}}]))
+    chunk = feed(decoder(), event(choices=[{"delta": {"content": content}}]))
     assert chunk is not None
     assert (chunk.choices[0].delta.content, chunk.choices[0].delta.reasoning) == (text, reasoning)
 
 
 @pytest.mark.parametrize("content", [[], [1], [{"type": "image"}], [{"type": "text", "text": 5}]])
 def test_content_in_other_parts_is_kept(content: Any) -> None:
-    chunk = decoder().feed(event(choices=[{"delta": {"content": content}}]))
+    chunk = feed(decoder(), event(choices=[{"delta": {"content": content}}]))
     assert chunk is not None
     assert not chunk.choices[0].delta.HasField("content")
 
 
 def test_an_upstreams_own_provider_is_kept_apart() -> None:
-    chunk = decoder().feed(event(provider="Behind", choices=[{"delta": {"content": "a"}}]))
+    chunk = feed(decoder(), event(provider="Behind", choices=[{"delta": {"content": "a"}}]))
     assert chunk is not None
     assert (chunk.provider, chunk.extra["provider"]) == ("Up", "Behind")
 
 
 def test_usage_is_given_exactly_where_it_was_asked_for() -> None:
     usage = event(choices=[], usage={"prompt_tokens": 1})
-    assert decoder().feed(usage) is None
-    given_usage = decoder(stream_options={"include_usage": True}).feed(usage)
+    assert feed(decoder(), usage) is None
+    given_usage = feed(decoder(stream_options={"include_usage": True}), usage)
     assert given_usage is not None
     assert given_usage.usage.prompt_tokens == 1
 
 
+def test_texts_that_arrive_together_leave_together() -> None:
+    events = [event(id="1", choices=[{"index": 0, "delta": {"content": word}}]) for word in "abc"]
+    chunk = feed(decoder(), *events)
+    assert chunk is not None
+    assert chunk.choices[0].delta.content == "abc"
+
+
+def test_what_arrived_before_a_fault_is_given_before_it() -> None:
+    chunks = decoder().feed([event(choices=[{"index": 0, "delta": {"content": "a"}}]), b"nope"])
+    assert next(chunks).choices[0].delta.content == "a"
+    with pytest.raises(AttemptFailed):
+        next(chunks)
+
+
 def test_the_last_event_is_known() -> None:
     reader = decoder()
-    assert reader.feed(b"[DONE]") is None
+    assert feed(reader, b"[DONE]") is None
     assert reader.done
 
 
@@ -221,14 +243,14 @@ def test_the_last_event_is_known() -> None:
 )
 def test_a_broken_event_fails_the_attempt(raw: bytes, cause: str) -> None:
     with pytest.raises(AttemptFailed) as failed:
-        decoder().feed(raw)
+        feed(decoder(), raw)
     assert failed.value.cause == cause
 
 
 @given(st.binary())
 def test_no_event_raises_anything_else(raw: bytes) -> None:
     with contextlib.suppress(AttemptFailed, RequestRefused):
-        decoder().feed(raw)
+        feed(decoder(), raw)
 
 
 # --- Failures --------------------------------------------------------------------------------------
