@@ -160,7 +160,11 @@ function envoy_on_request(handle)
     return refuse(handle, 403, "Pages of " .. origin .. " may not call this service.")
   end
   if speaks_grpc(headers) then return end
-  local path, query = match(headers:get(":path"), "^([^?]*)(.*)$")
+  local timeout = headers:get("grpc-timeout")
+  if timeout and not find(timeout, "^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$") then
+    return refuse(handle, 400, "grpc-timeout must be a number of at most 8 digits and a unit: 2S, 500m.")
+  end
+  local path, query = match(headers:get(":path") or "", "^([^?]*)(.*)$")
   -- One could name what the path names already.
   if #query > 1 then return refuse(handle, 400, "There are no query parameters here: " .. query) end
   local target = contract.bodies[headers:get(":method") .. " " .. path]
@@ -202,10 +206,19 @@ local function with_choices(event)
   end
 end
 
+-- An error has a `param`, null where no member of the request is at fault.
+local FAILED, PARAM = 'data: {"error":{', '"param":'
+
+local function with_param(event)
+  if find(event, PARAM, 1, true) then return nil end
+  return FAILED .. PARAM .. "null," .. event .. "\n\n"
+end
+
 -- Some whole events of a stream, as OpenAI's clients expect them. Within a JSON string no quote stands
 -- without a backslash and no line ends, so plain searches cannot be misled.
 function shape_events(text)
   if find(text, USAGE, 1, true) then text = gsub(text, "data: ({[^\n]*)\n\n", with_choices) end
+  if find(text, FAILED, 1, true) then text = gsub(text, 'data: {"error":{([^\n]*)\n\n', with_param) end
   if sub(text, -#END) == END then text = sub(text, 1, -#END - 1) .. DONE end
   return text
 end

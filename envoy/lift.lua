@@ -53,7 +53,7 @@ local NAME, VALUE, STOP, FIELD, PIECES, WIDTH = 0, 1, 2, 3, 4, 5
 
 -- No body that means something has this many members to walk over; one that means harm is not to hold up
 -- the worker thread.
-local MAX_MEMBERS = 1000000
+local MAX_MEMBERS = 200000
 local members_left
 
 local function read_object(s, i, shape)

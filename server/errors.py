@@ -31,6 +31,7 @@ Cause = Literal[
     "timed_out",
     "rate_limited",
     "key_refused",
+    "access_refused",
     "quota_exceeded",
     "conflict",
     "too_early",

@@ -44,7 +44,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     base_url: str = ""
     key_env: str = ""
     key_optional: bool = False
-    probe: bool = False
+    probe: bool | None = None
     discover: bool = False
     models: tuple[Name, ...] = ()
     image_models: tuple[Name, ...] = ()
@@ -56,6 +56,11 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     unsupported: Literal["refuse", "drop"] = "refuse"
     limits: Limits = Limits()
     priority: int = 100
+
+    @property
+    def probed(self) -> bool:
+        """Whether it is enabled only while its list of models answers: said, or for want of a key."""
+        return self.driver == "openai" and not self.key_env if self.probe is None else self.probe
 
 
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -60,7 +60,8 @@ def serving(
 
 def row(provider_id: str, base_url: str, **more: Any) -> dict[str, Any]:
     """A catalog row for a server at `base_url` that has the model `m`."""
-    return {"id": provider_id, "driver": "openai", "base_url": base_url, "models": ["m"], **more}
+    fields = {"id": provider_id, "driver": "openai", "base_url": base_url, "models": ["m"]}
+    return {**fields, "probe": False, **more}
 
 
 def _found(pattern: str, text: str) -> str:

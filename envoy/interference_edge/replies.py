@@ -19,7 +19,7 @@ PATH = "%PATH(NQ:ORIG_OR_PATH)%"
 # status: (error.type, error.code, error.message)
 REPLIES = {
     400: ("invalid_request_error", "invalid_request", OWN),
-    403: ("permission_error", "origin_not_allowed", OWN),
+    403: ("permission_error", "forbidden", f"This is not allowed here. {OWN}"),
     404: ("not_found_error", "path_not_found", f"There is no {METHOD} {PATH}. There is: {{paths}}."),
     405: ("invalid_request_error", "method_not_allowed", f"{PATH} does not take {METHOD}."),
     408: ("timeout_error", "request_timeout", "The request did not arrive in time."),

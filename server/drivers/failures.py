@@ -19,7 +19,7 @@ from server.errors import AttemptFailed, Cause, RequestRefused
 _CAUSES: dict[int, Cause] = {
     401: "key_refused",
     402: "quota_exceeded",
-    403: "key_refused",
+    403: "access_refused",
     404: "no_such_model",
     408: "timed_out",
     409: "conflict",

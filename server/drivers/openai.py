@@ -129,6 +129,7 @@ class OpenAIDecoder:
         self._target = target
         self._include_usage = include_usage
         self._id = f"chatcmpl-{uuid4().hex}"
+        self._model = target.model
         self._created = int(time.time())
         self.done = False
 
@@ -158,10 +159,9 @@ class OpenAIDecoder:
         chunk.ClearField("attempts")
         self._id = chunk.id = chunk.id or self._id
         chunk.object = "chat.completion.chunk"
-        chunk.model = chunk.model or self._target.model
+        self._model = chunk.model = chunk.model or self._model
         chunk.provider = self._target.row.id
-        if not chunk.HasField("created"):
-            chunk.created = self._created
+        self._created = chunk.created = chunk.created or self._created
         for index, choice in enumerate(chunk.choices):
             if not choice.HasField("index"):
                 choice.index = index

@@ -21,7 +21,7 @@ class Discovery:
         self._providers = [
             provider
             for provider in roster
-            if provider.row.probe or (provider.row.discover and provider.enabled)
+            if provider.row.probed or (provider.row.discover and provider.enabled)
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -32,7 +32,7 @@ class Discovery:
 
     async def first(self, limit: float = _LIMIT, *, probes_only: bool = False) -> None:
         """Asks everybody once, for at most `limit` seconds."""
-        asked = [refresh(p) for p in self._providers if p.row.probe or not probes_only]
+        asked = [refresh(p) for p in self._providers if p.row.probed or not probes_only]
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await asyncio.gather(*asked)
@@ -44,10 +44,10 @@ class Discovery:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep(self, provider: Provider) -> None:
-        if provider.row.probe:  # `start` has just asked
+        if provider.row.probed:  # `start` has just asked
             await asyncio.sleep(_RETRY)
         while True:
-            fresh = await refresh(provider) and not provider.row.probe
+            fresh = await refresh(provider) and not provider.row.probed
             await asyncio.sleep(_FRESH if fresh else _RETRY)
 
 
@@ -59,7 +59,7 @@ async def refresh(provider: Provider) -> bool:
     except Exception as error:  # whatever it is, it must not end the asking
         if not isinstance(error, AttemptFailed | InterferenceError | TimeoutError):
             _log.exception("%s: a defect in reading its models", provider.id)
-        if provider.row.probe:
+        if provider.row.probed:
             provider.unreachable = f"nothing answers at {provider.row.base_url}"
         return False
     provider.unreachable = ""

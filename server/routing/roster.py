@@ -23,7 +23,7 @@ class Provider:
         self.row = row
         self.driver = driver
         self.key = key
-        self.unreachable = "its list of models has not answered yet" if row.probe else ""
+        self.unreachable = "its list of models has not answered yet" if row.probed else ""
         self.learn(())
 
     @property

@@ -71,5 +71,5 @@ class Images(ImagesServicer):
         if self._public_url:
             return self._public_url
         host = headers.get("x-forwarded-host")
-        scheme = headers.get("x-forwarded-proto", "http")
+        scheme = "https" if headers.get("x-forwarded-proto") == "https" else "http"
         return f"{scheme}://{host}" if host else ""

@@ -15,6 +15,9 @@ _MAX_PROVIDERS = 32
 _MAX_ID = 64  # characters
 _MAX_MODEL = 256  # characters
 _MAX_CHOICES = 128
+_MAX_MESSAGES = 20_000
+_MAX_PARTS = 20_000
+_MAX_TOOLS = 2_000
 _MAX_IMAGES = 10
 _MAX_SIDE = 16_384
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}|auto")
@@ -26,6 +29,12 @@ def chat(request: CreateCompletionRequest) -> None:
     _providers(request)
     if not request.messages:
         raise _wrong("messages", "is required: a list of at least one message")
+    if len(request.messages) > _MAX_MESSAGES:
+        raise _wrong("messages", f"must be at most {_MAX_MESSAGES}")
+    if sum(len(message.content) for message in request.messages) > _MAX_PARTS:
+        raise _wrong("messages", f"must hold at most {_MAX_PARTS} parts")
+    if len(request.tools) > _MAX_TOOLS:
+        raise _wrong("tools", f"must be at most {_MAX_TOOLS}")
     for index, message in enumerate(request.messages):
         where = f"messages[{index}]"
         if not message.role:

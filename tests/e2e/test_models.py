@@ -69,8 +69,8 @@ def test_a_list_of_models_is_asked_of_the_upstream(
 ) -> None:
     rows = [
         row("Found", f"{upstream.url}/ok/v1", discover=True, models=[], image_models=["f*"]),
-        row("Local", f"{upstream.url}/ok/v1", discover=True, probe=True, hidden_models=["m"]),
-        row("Absent", "http://127.0.0.1:1/v1", discover=True, probe=True),
+        row("Local", f"{upstream.url}/ok/v1", discover=True, probe=None, hidden_models=["m"]),
+        row("Absent", "http://127.0.0.1:1/v1", discover=True, probe=None),
     ]
     with serving(tmp_path_factory.mktemp("discovery"), rows) as service:
         local = get(service, "providers/Local").json()  # a probe is awaited by the start

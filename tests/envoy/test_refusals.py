@@ -47,6 +47,13 @@ def test_no_body_is_400(edge: Edge) -> None:
     assert edge("POST", "/v1/chat/completions").error["code"] == "invalid_request"
 
 
+@pytest.mark.parametrize("timeout", ["bogus", "5", "123456789S", "1.5S", "-1S"])
+def test_a_wrong_time_limit_is_400(edge: Edge, timeout: str) -> None:
+    answer = edge("GET", "/v1/models", headers={"grpc-timeout": timeout})
+    assert answer.status == 400
+    assert "grpc-timeout" in answer.error["message"]
+
+
 @pytest.mark.parametrize(
     ("body", "param", "kind"),
     [

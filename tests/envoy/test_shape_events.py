@@ -29,9 +29,19 @@ DONE = b"data: [DONE]\n\n"
             id="usage beside a choice",
         ),
         pytest.param(
-            b'data: {"error":{"message":"\\"usage\\":{ data: {}"}}\n\n',
-            b'data: {"error":{"message":"\\"usage\\":{ data: {}"}}\n\n',
+            b'data: {"id":"\\"usage\\":{ data: {}"}\n\n',
+            b'data: {"id":"\\"usage\\":{ data: {}"}\n\n',
             id="look-alikes in a string",
+        ),
+        pytest.param(
+            b'data: {"error":{"message":"m"},"model":"x"}\n\n',
+            b'data: {"error":{"param":null,"message":"m"},"model":"x"}\n\n',
+            id="an error without a param",
+        ),
+        pytest.param(
+            b'data: {"error":{"message":"m","param":"n"}}\n\n',
+            b'data: {"error":{"message":"m","param":"n"}}\n\n',
+            id="an error with a param",
         ),
     ],
 )

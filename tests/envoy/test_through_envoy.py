@@ -52,7 +52,8 @@ def test_an_empty_query_survives_the_change_of_the_path(edge: Edge) -> None:
 
 def test_a_stream_that_breaks_ends_in_its_error(edge: Edge) -> None:
     last = json.loads(events(edge.chat({"model": "breaks", "stream": True}).body)[-1])
-    assert last == {"error": {"message": "It broke.", "type": "api_error", "code": "server_error"}}
+    error = {"message": "It broke.", "type": "api_error", "param": None, "code": "server_error"}
+    assert last == {"error": error}
 
 
 def test_resources_show_all_of_their_fields(edge: Edge) -> None:

@@ -23,7 +23,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CreateCompletionRequest(_message.Message):
-    """A conversation to answer, and how.
+    """A conversation to answer, and how. Ranges are the provider's to check, unless a field says an error.
     https://platform.openai.com/docs/api-reference/chat/create
     """
 
@@ -109,7 +109,7 @@ class CreateCompletionRequest(_message.Message):
     FUNCTION_CALL_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """The model, by a name that the provider knows; `Groq/llama-3.3-70b` also names the provider.
+    """The model, by a name that the provider knows; `Groq/gpt-oss-120b` also names the provider.
     Required.
     """
     stream: _builtins.bool

@@ -36,7 +36,7 @@ class ChatStub:
 
     Errors of both calls: INVALID_ARGUMENT (a field is wrong; `BadRequest` names it), UNAUTHENTICATED
     (a key of this service is wanted), NOT_FOUND (no such provider or model), RESOURCE_EXHAUSTED
-    (every provider answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
+    (every provider that was called answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
     failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
     """
 
@@ -67,7 +67,7 @@ class ChatAsyncStub(ChatStub):
 
     Errors of both calls: INVALID_ARGUMENT (a field is wrong; `BadRequest` names it), UNAUTHENTICATED
     (a key of this service is wanted), NOT_FOUND (no such provider or model), RESOURCE_EXHAUSTED
-    (every provider answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
+    (every provider that was called answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
     failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
     """
 
@@ -94,7 +94,7 @@ class ChatServicer(metaclass=_abc_1.ABCMeta):
 
     Errors of both calls: INVALID_ARGUMENT (a field is wrong; `BadRequest` names it), UNAUTHENTICATED
     (a key of this service is wanted), NOT_FOUND (no such provider or model), RESOURCE_EXHAUSTED
-    (every provider answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
+    (every provider that was called answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
     failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
     """
 

@@ -34,7 +34,8 @@ class Error(_message.Message):
     """One sentence for a person: what failed, and the way out where there is one."""
     type: _builtins.str
     """The class of the error: `invalid_request_error`, `authentication_error`, `not_found_error`,
-    `rate_limit_error`, `api_error` or `timeout_error`.
+    `permission_error` (a web page of a foreign origin), `rate_limit_error`, `api_error` or
+    `timeout_error`.
     """
     param: _builtins.str
     """The request field at fault, for example `messages`. Unset where no single field is at fault
@@ -82,7 +83,7 @@ class Attempt(_message.Message):
     """Why it gave no answer. Not called at all: `not_enabled` (its key is not set, or nothing answers),
     `no_such_model`, `parameter_unsupported`; it may also say these two itself. No answer:
     `connect_failed`, `connection_lost`, `timed_out`. An answer that is none: `rate_limited`,
-    `key_refused`, `quota_exceeded`, `conflict`, `too_early`, `server_error`, `broken_answer` (not what
+    `key_refused`, `access_refused`, `quota_exceeded`, `conflict`, `too_early`, `server_error`, `broken_answer` (not what
     its API promises). The request is wrong, so that nobody else was asked: `refused`.
     """
     message: _builtins.str
@@ -118,8 +119,9 @@ Global___Attempt: _TypeAlias = Attempt  # noqa: Y015
 
 @_typing.final
 class ErrorResponse(_message.Message):
-    """The body of every REST error, and a detail (`google.rpc.Status.details`) of every gRPC one, next
-    to `google.rpc.ErrorInfo` and, where they apply, `BadRequest`, `RetryInfo` and `QuotaFailure`.
+    """The body of every REST error, and a detail (`google.rpc.Status.details`) of every gRPC one that a
+    call of ours ends with (not of those that gRPC itself or Envoy make, such as UNIMPLEMENTED), next to
+    `google.rpc.ErrorInfo` and, where they apply, `BadRequest`, `RetryInfo` and `QuotaFailure`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

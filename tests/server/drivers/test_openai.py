@@ -262,7 +262,7 @@ def test_no_event_raises_anything_else(raw: bytes) -> None:
         (301, "broken_answer"),
         (401, "key_refused"),
         (402, "quota_exceeded"),
-        (403, "key_refused"),
+        (403, "access_refused"),
         (404, "no_such_model"),
         (408, "timed_out"),
         (409, "conflict"),
