@@ -32,7 +32,6 @@ OTHERS = [
     other({"content": None}),
     {"id": "1", "choices": [], "usage": {"total_tokens": 1}},
     {"id": "1", "choices": [{"index": i, "delta": {"content": "a"}} for i in (0, 1)]},
-    {"id": "2", "choices": [{"index": 0, "delta": {"content": "a"}}], "x": 1},
     {"choices": "odd"},
     {"choices": [5]},
     {},
@@ -43,6 +42,11 @@ OTHERS = [
 def test_what_is_not_plain_text_keeps_its_chunk_and_its_place(chunk: Chunk) -> None:
     chunks = [text("a"), text("b"), chunk, text("c"), text("d")]
     assert list(joined(copy.deepcopy(chunks))) == [text("ab"), chunk, text("cd")]
+
+
+def test_texts_that_differ_in_all_else_are_not_joined() -> None:
+    chunks = [text("a"), text("b", x=1), text("c", x=1), {**text("d"), "id": "2"}]
+    assert list(joined(copy.deepcopy(chunks))) == [text("a"), text("bc", x=1), {**text("d"), "id": "2"}]
 
 
 def test_padding_does_not_keep_texts_apart() -> None:
