@@ -13,6 +13,8 @@ from server.routing.attempt import Deadline
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
+_MARGIN = 0.02  # seconds
+
 # What a call's task is cancelled with when the server ends, and not because its caller left.
 ENDING = "the server is ending"
 
@@ -41,6 +43,10 @@ def is_rest(headers: Mapping[str, str]) -> bool:
 
 
 def deadline(context: Context) -> Deadline:
-    """When the caller stops waiting, on the event loop's clock; None where it waits for ever."""
+    """Until when to answer, on the event loop's clock; None where the caller waits for ever.
+
+    A moment before the caller's own deadline: at that, gRPC ends the call itself, and says nothing of the
+    attempts.
+    """
     remaining = context.time_remaining()
-    return None if remaining is None else asyncio.get_running_loop().time() + remaining
+    return None if remaining is None else asyncio.get_running_loop().time() + remaining - _MARGIN
