@@ -14,6 +14,8 @@ Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BASE_URL = re.compile(r"https?://[^/@?#\s]+(/[^?#\s]*)?")
 _IMPLIED = {"model", "providers", "messages", "stream", "extra_json", "prompt", "partial_images"}
+# The two names of the most tokens to write; vendors know one or both, and either stands for the other.
+TWINS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 CHAT_PARAMS = tuple(
     field.name for field in chat_pb2.CreateCompletionRequest.DESCRIPTOR.fields if field.name not in _IMPLIED
 )

@@ -95,7 +95,8 @@ class Supervisor:
         self._configure(settings.port)
         await self._envoy.start()
         port = await self._port()
-        self._configure(port)  # for when Envoy is started anew
+        if not settings.port:
+            self._configure(port)  # for when Envoy is started anew
         enabled = await self._until_healthy(port)
         self._announce(port, enabled, time.monotonic() - began)
 
@@ -129,11 +130,10 @@ class Supervisor:
         while time.monotonic() < deadline:
             self._envoy.check()
             with contextlib.suppress(aiohttp.ClientError, OSError, KeyError):
-                if "LIVE" not in await self._admin_call("GET", "/ready"):
-                    continue
-                listeners = await self._admin_call("GET", "/listeners?format=json")
-                for status in listeners["listener_statuses"]:
-                    return int(status["local_address"]["socket_address"]["port_value"])
+                if "LIVE" in await self._admin_call("GET", "/ready"):
+                    listeners = await self._admin_call("GET", "/listeners?format=json")
+                    for status in listeners["listener_statuses"]:
+                        return int(status["local_address"]["socket_address"]["port_value"])
             await asyncio.sleep(0.02)
         raise SettingsError(f"Envoy did not listen within {_START:g} s")
 

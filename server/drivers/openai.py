@@ -19,7 +19,7 @@ from server import forms
 from server.drivers import deltas, failures
 from server.drivers.base import Target
 from server.errors import AttemptFailed
-from server.rows import CHAT_PARAMS, IMAGE_PARAMS
+from server.rows import CHAT_PARAMS, IMAGE_PARAMS, TWINS
 from server.transport import HttpAnswer, HttpRequest
 
 # Other spellings of contract fields among OpenAI-compatible servers (DeepSeek, vLLM, llama.cpp).
@@ -30,8 +30,6 @@ _CHAT_ENVELOPE = frozenset({"model", "providers", "stream", "stream_options"})
 _IMAGE_ENVELOPE = frozenset(
     {"model", "providers", "stream", "size", "width", "height", "response_format", "partial_images"}
 )
-# The two names of the most tokens to write; vendors know one or both.
-_TWINS = (("max_completion_tokens", "max_tokens"), ("max_tokens", "max_completion_tokens"))
 _FAILED: Final = "broken_answer"
 
 
@@ -58,7 +56,7 @@ class OpenAIDialect:
         """POST /chat/completions."""
         honoured = target.row.params
         body = forms.lower(request, _CHAT_ENVELOPE)
-        for name, twin in _TWINS:
+        for name, twin in TWINS.items():
             if name in body and name not in honoured and twin in honoured:
                 body.setdefault(twin, body.pop(name))
         if request.n == 1 or target.row.unsupported == "drop":

@@ -7,7 +7,7 @@ from interference.v1.images_pb2 import GenerateImagesRequest
 from server.errors import Attempt, Cause, InvalidRequest
 from server.routing import outcome
 from server.routing.roster import Provider, Roster
-from server.rows import CHAT_PARAMS, IMAGE_PARAMS
+from server.rows import CHAT_PARAMS, IMAGE_PARAMS, TWINS
 
 Request = CreateCompletionRequest | GenerateImagesRequest
 # What the server and the dialects honour themselves, whatever the row says: they shape the answer's
@@ -15,7 +15,6 @@ Request = CreateCompletionRequest | GenerateImagesRequest
 _OURS_IN_CHAT = {"stream_options"}
 _OURS_IN_IMAGES = {"response_format", "size", "width", "height"}
 _SIZES = {"size", "width", "height"}
-_TWINS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,7 @@ def _fault(provider: Provider, model: str, request: Request) -> tuple[Cause, str
     if provider.row.unsupported == "drop":
         return None
     honoured = provider.row.image_params if images else provider.row.params
-    refused = [name for name in _given(request) if not {name, _TWINS.get(name)} & set(honoured)]
+    refused = [name for name in _given(request) if not {name, TWINS.get(name)} & set(honoured)]
     if isinstance(request, GenerateImagesRequest) and not _SIZES & set(honoured):
         refused += ["size"] if request.width or request.size not in ("", "auto") else []
     return ("parameter_unsupported", f"does not take {', '.join(refused)}") if refused else None
