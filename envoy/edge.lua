@@ -77,7 +77,46 @@ function shape_error(body, status)
   return understood and result or shape_failure("{}", status)
 end
 
+-- An error in OpenAI's shape in that of Anthropic, whose clients look for both types.
+-- https://platform.claude.com/docs/en/api/errors
+local function anthropic_error(text, status)
+  if status == 413 then text = gsub(text, '"type":"invalid_request_error"', '"type":"request_too_large"', 1) end
+  return '{"type":"error",' .. sub(text, 2)
+end
+
+-- The body of a failed call in the shape that its caller knows.
+function shape_error_as(shape, body, status)
+  local text = shape_error(body, status)
+  return shape == "anthropic" and anthropic_error(text, status) or text
+end
+
+-- ## Answers
+
+-- An answer whose fields are shown under other names. Within a JSON string no quote stands without a
+-- backslash, so plain searches cannot be misled.
+function shape_answer(text, printed)
+  for field, name in pairs(printed) do
+    local old, new = '"' .. field .. '":', '"' .. name .. '":'
+    if find(text, old, 1, true) then text = gsub(text, old, new) end
+  end
+  return text
+end
+
 -- ## Envoy's side
+
+-- What one half of the filter leaves for the other, and for local_reply_config: `param` is the member at
+-- fault, `shape` whose errors the caller knows, `route` one whose answers are shown under other names, `foreign`
+-- whether the answer is in a dialect that the worker writes itself.
+local NOTES = "interference.edge"
+
+local function note(handle, name, value)
+  handle:streamInfo():dynamicMetadata():set(NOTES, name, value)
+end
+
+local function noted(handle, name)
+  local notes = handle:streamInfo():dynamicMetadata():get(NOTES)
+  return notes and notes[name]
+end
 
 -- Removes every header that begins so.
 local function strip(headers, ...)
@@ -122,17 +161,26 @@ end
 
 local LARGE = 1048576
 
+-- The whole body and its length, or nothing where the request has been refused for it.
+--
 -- Waiting for a body ends the life of every object that came before, headers too: they are asked for anew.
-local function lift_request(handle, target)
+local function whole_body(handle)
   local announced = tonumber(handle:headers():get("content-length") or 0)
   if announced > contract.max_body_bytes then return refuse_large(handle) end
   local body = handle:body()
   local length = body and body:length() or 0
   if length > contract.max_body_bytes then return refuse_large(handle) end
   if length == 0 then return refuse(handle, 400, "The body is empty. Send a JSON object.") end
+  return body, length
+end
+
+local function lift_request(handle, target)
+  local body, length = whole_body(handle)
+  if not body then return end
+  if not target.message then return end -- goes to the worker as it is
   local before = body:getBytes(0, length)
   local text, stream, param = lift(before, target.message)
-  if param then handle:streamInfo():dynamicMetadata():set("interference.edge", "param", param) end
+  if param then note(handle, "param", param) end
   if not text then return refuse(handle, 400, stream) end
   local headers = handle:headers()
   if text ~= before then headers:replace("content-length", tostring(body:setBytes(text))) end
@@ -152,9 +200,43 @@ local function guarded(handle, work, target)
   end
 end
 
+local function percent_decoded(text)
+  local decoded = gsub(text, "%%(%x%x)", function(digits) return char(tonumber(digits, 16)) end)
+  return find(decoded, "[^ -~]") and text or decoded -- as a header can hold it
+end
+
+-- `/api/{provider}/v1/...` is `/v1/...` asked of that provider, for clients that can name it nowhere but in
+-- their base URL. The `/v1` may be missing.
+function split_provider(path)
+  local provider, rest = match(path, "^/api/([^/]+)(/.+)$")
+  if not provider then return path end
+  if sub(rest, 1, 4) ~= "/v1/" then rest = "/v1" .. rest end
+  return rest, percent_decoded(provider)
+end
+
+-- Goes on as if the path without the provider had been asked for.
+local function choose_provider(handle, path, provider)
+  local headers = handle:headers()
+  headers:replace(":path", path)
+  headers:replace("x-interference-provider", provider)
+  handle:clearRouteCache()
+  handle:metadata() -- of the route, which is found by this before the path changes once more
+end
+
+-- Whose errors the callers of a path know: those of a path below it, too.
+local function shape_of_path(path)
+  for base, shape in pairs(contract.error_shapes) do
+    if path == base or sub(path, 1, #base + 1) == base .. "/" then return shape end
+  end
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   strip(headers, "x-interference-", "x-envoy-")
+  local path, query = match(headers:get(":path") or "", "^([^?]*)(.*)$")
+  local own_path, provider = split_provider(path)
+  local shape = shape_of_path(own_path)
+  if shape then note(handle, "shape", shape) end
   local origin = headers:get("origin")
   if origin and not may_call(origin, headers:get(":authority")) then
     return refuse(handle, 403, "Pages of " .. origin .. " may not call this service.")
@@ -164,11 +246,15 @@ function envoy_on_request(handle)
   if timeout and not find(timeout, "^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$") then
     return refuse(handle, 400, "grpc-timeout must be a number of at most 8 digits and a unit: 2S, 500m.")
   end
-  local path, query = match(headers:get(":path") or "", "^([^?]*)(.*)$")
   -- One could name what the path names already.
   if #query > 1 then return refuse(handle, 400, "There are no query parameters here: " .. query) end
-  local target = contract.bodies[headers:get(":method") .. " " .. path]
-  if target then guarded(handle, lift_request, target) end
+  if provider then choose_provider(handle, own_path, provider) end
+  local route = headers:get(":method") .. " " .. own_path
+  local target = contract.bodies[route]
+  if not target then return end
+  if target.printed then note(handle, "route", route) end
+  if not target.message then note(handle, "foreign", true) end
+  guarded(handle, lift_request, target)
 end
 
 -- The server may say the exact HTTP status where the gRPC status has none of its own (413, 422, 304).
@@ -180,9 +266,10 @@ local function settle_status(headers)
   return tonumber(exact) or status
 end
 
-local function shape_body(handle, status)
+-- Puts what `shape` makes of the body in its place.
+local function reshape(handle, shape)
   local body = handle:body(true)
-  local text = shape_error(body:getBytes(0, body:length()), status)
+  local text = shape(body:getBytes(0, body:length()))
   local headers = handle:headers()
   headers:replace("content-type", "application/json")
   headers:replace("content-length", tostring(body:setBytes(text)))
@@ -238,10 +325,14 @@ function envoy_on_response(handle)
   if status == 304 then
     empty_body(handle)
   elseif status >= 400 and kind ~= "text/plain" then -- which is Envoy's own word to a gRPC-Web caller
-    shape_body(handle, status)
+    local shape = noted(handle, "shape")
+    reshape(handle, function(body) return shape_error_as(shape, body, status) end)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-cache")
-    shape_stream(handle)
+    if not noted(handle, "foreign") then shape_stream(handle) end
+  elseif noted(handle, "route") then
+    local printed = contract.bodies[noted(handle, "route")].printed
+    reshape(handle, function(body) return shape_answer(body, printed) end)
   end
   local trailers = handle:trailers()
   if trailers then strip(trailers, "grpc-", "x-interference-", "retry-after") end

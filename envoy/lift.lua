@@ -130,15 +130,33 @@ local function lifted_object(s, i, shape)
   return object.stop, object.changed and write_object(s, object, shape)
 end
 
--- A list whose elements are lifted where they are objects.
-local function lifted_list(s, i, shape)
+local function is_number(s, i)
+  local b = byte(s, i)
+  return b == 45 or b ~= nil and b >= 48 and b <= 57 -- minus, digits
+end
+
+-- A bare value, as the object in which it is the only member.
+local function wrapped(field, s, i)
+  local stop = after_value(s, i)
+  return stop, { '{"' .. field .. '":', sub(s, i, stop - 1), "}" }
+end
+
+local function lifted_element(s, i, member, shape)
+  local b = byte(s, i)
+  if member.numbers and b == QUOTE then return wrapped(member.shorthand, s, i) end
+  if member.numbers and b == OPEN_LIST then return wrapped(member.numbers, s, i) end
+  if b ~= OPEN_OBJECT then refuse_kind(member.numbers and "a string or a list of numbers" or "an object") end
+  return lifted_object(s, i, shape)
+end
+
+-- A list whose elements are lifted where they are objects, or may be bare.
+local function lifted_list(s, i, member, shape)
   local parts, n, from = {}, 0, i
   local at, more = first_element(s, i)
   local place = 0
   while more do
     places[level] = place
-    if byte(s, at) ~= OPEN_OBJECT then refuse_kind("an object") end
-    local stop, piece = lifted_object(s, at, shape)
+    local stop, piece = lifted_element(s, at, member, shape)
     place = place + 1
     if piece then
       parts[n + 1], parts[n + 2] = sub(s, from, at - 1), piece
@@ -165,16 +183,17 @@ function lifted_value(s, i, member, moves)
     local stop = after_checked_string(s, i)
     return stop, words(sub(s, i + 1, stop - 2))
   elseif member.shorthand and b == QUOTE then
-    local stop = after_string(s, i)
-    local open, close = '{"' .. member.shorthand .. '":', "}"
-    if member.repeated then open, close = "[" .. open, close .. "]" end
-    return stop, { open, sub(s, i, stop - 1), close }
+    local stop, pieces = wrapped(member.shorthand, s, i)
+    return stop, member.repeated and { "[", pieces, "]" } or pieces
+  elseif member.numbers and b == OPEN_LIST and is_number(s, first_element(s, i)) then
+    local stop, pieces = wrapped(member.numbers, s, i)
+    return stop, { "[", pieces, "]" }
   elseif member.map and b == OPEN_OBJECT then
     return lifted_object(s, i, PLAIN)
   elseif member.message and b == OPEN_OBJECT then
     return lifted_object(s, i, contract.messages[member.message])
   elseif member.message and member.repeated and b == OPEN_LIST then
-    return lifted_list(s, i, contract.messages[member.message])
+    return lifted_list(s, i, member, contract.messages[member.message])
   end
   return after_value(s, i)
 end

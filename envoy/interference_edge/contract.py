@@ -33,6 +33,7 @@ _KINDS = {
     _Field.TYPE_ENUM: "a string",
     _Field.TYPE_BOOL: "true or false",
 }
+Messages = dict[str, descriptor_pb2.DescriptorProto]
 _VERBS = ("get", "post", "put", "patch", "delete")
 
 
@@ -46,8 +47,15 @@ class Route:
     request: str  # "interference.v1.GetModelRequest"
     has_body: bool
     server_streaming: bool
-    http_body: bool
+    http_body: bool  # whether the answer is one of any content type
     stream_path: str | None = None  # the path that edge.lua changes to for `"stream": true`
+    error_shape: str | None = None  # whose errors the callers know: "anthropic", or OpenAI's
+    printed: tuple[tuple[str, str], ...] = ()  # fields of the answer, and the names they are shown under
+
+    @property
+    def lifted(self) -> bool:
+        """Whether the body is JSON that is lifted onto a message of the contract."""
+        return self.has_body and self.request != HTTP_BODY
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Member:
     message: str | None = None  # the message that an object here is lifted onto
     repeated: bool = False
     shorthand: str | None = None  # a bare string sets this field of `message`
+    numbers: str | None = None  # a list of numbers does, too; elements of the list may be bare as well
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,10 @@ def read(descriptor: bytes) -> Contract:
     """
     files = descriptor_pb2.FileDescriptorSet.FromString(descriptor).file
     messages = dict(_messages(files))
-    routes = _public(list(_routes(files)))
+    routes = _public(list(_routes(files, messages)))
     shapes: dict[str, Shape] = {}
     for route in routes:
-        if route.has_body:
+        if route.lifted:
             _add_shapes(route.request, messages, shapes, ())
     services = tuple(sorted({route.rpc.partition("/")[0] for route in routes}))
     return Contract(services, tuple(routes), dict(sorted(shapes.items())))
@@ -113,16 +122,18 @@ def _nested(
         yield from _nested(f"{name}.{child.name}", child)
 
 
-def _routes(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> Iterator[Route]:
+def _routes(files: Iterable[descriptor_pb2.FileDescriptorProto], messages: Messages) -> Iterator[Route]:
     for file in files:
         if file.package != PACKAGE:
             continue
         for service in file.service:
             for method in service.method:
-                yield from _bindings(f"{file.package}.{service.name}", method)
+                yield from _bindings(f"{file.package}.{service.name}", method, messages)
 
 
-def _bindings(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Iterator[Route]:
+def _bindings(
+    service: str, method: descriptor_pb2.MethodDescriptorProto, messages: Messages
+) -> Iterator[Route]:
     if not method.options.HasExtension(annotations_pb2.http):
         return
     rule = method.options.Extensions[annotations_pb2.http]
@@ -141,7 +152,18 @@ def _bindings(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Ite
             has_body=bool(binding.body),
             server_streaming=method.server_streaming,
             http_body=method.output_type == f".{HTTP_BODY}",
+            error_shape=method.options.Extensions[form_pb2.error_shape] or None,
+            printed=tuple(dict.fromkeys(_printed(method.output_type.removeprefix("."), messages))),
         )
+
+
+def _printed(name: str, messages: Messages) -> Iterator[tuple[str, str]]:
+    """The fields of a message, and of those in it, that REST shows under another name."""
+    for proto_field in messages[name].field:
+        if shown := proto_field.options.Extensions[form_pb2.form].printed:
+            yield proto_field.name, shown
+        if proto_field.type_name.startswith(f".{PACKAGE}."):
+            yield from _printed(proto_field.type_name.removeprefix("."), messages)
 
 
 def _public(routes: list[Route]) -> list[Route]:
@@ -160,7 +182,7 @@ def _public(routes: list[Route]) -> list[Route]:
 
 def _add_shapes(
     name: str,
-    messages: dict[str, descriptor_pb2.DescriptorProto],
+    messages: Messages,
     shapes: dict[str, Shape],
     above: tuple[str, ...],
 ) -> None:
@@ -174,9 +196,7 @@ def _add_shapes(
         _add_shapes(child, messages, shapes, (*above, name))
 
 
-def _shape(
-    message: descriptor_pb2.DescriptorProto, messages: dict[str, descriptor_pb2.DescriptorProto]
-) -> Shape:
+def _shape(message: descriptor_pb2.DescriptorProto, messages: Messages) -> Shape:
     members: dict[str, Member] = {}
     for proto_field in message.field:
         if proto_field.name == EXTRA:
@@ -192,7 +212,7 @@ def _shape(
 
 def _member(
     proto_field: descriptor_pb2.FieldDescriptorProto,
-    messages: dict[str, descriptor_pb2.DescriptorProto],
+    messages: Messages,
 ) -> Member:
     form = proto_field.options.Extensions[form_pb2.form]
     repeated = proto_field.label == _Field.LABEL_REPEATED
@@ -212,6 +232,7 @@ def _member(
         message=type_name,
         repeated=repeated,
         shorthand=form.shorthand or None,
+        numbers=form.numbers or None,
     )
 
 

@@ -26,6 +26,9 @@ def tables(contract: Contract, origins: Iterable[str], max_body_bytes: int) -> s
     lines += [f"    {quote(origin_pattern(origin))}," for origin in origins]
     lines += ["  },", "  bodies = {"]
     lines += [f"    {line}" for line in _bodies(contract)]
+    lines += ["  },", "  error_shapes = {"]
+    shapes = {route.path: route.error_shape for route in contract.routes if route.error_shape}
+    lines += [f"    [{quote(path)}] = {quote(shape)}," for path, shape in shapes.items()]
     lines += ["  },", "  messages = {"]
     for name, shape in contract.shapes.items():
         lines.append(f"    [{quote(name)}] = {{ extra = {_value(shape.extra)}, members = {{")
@@ -53,7 +56,11 @@ def quote(text: str) -> str:
 def _bodies(contract: Contract) -> Iterable[str]:
     for route in contract.routes:
         if route.has_body:
-            entry = {"message": route.request, "stream_path": route.stream_path}
+            entry = {
+                "message": route.request if route.lifted else None,
+                "stream_path": route.stream_path,
+                "printed": dict(route.printed),
+            }
             yield f"[{quote(f'{route.method} {route.path}')}] = {_table(entry)},"
 
 
@@ -73,4 +80,6 @@ def _key(name: str) -> str:
 
 
 def _value(value: object) -> str:
+    if isinstance(value, dict):
+        return _table(value)
     return quote(value) if isinstance(value, str) else str(value).lower()

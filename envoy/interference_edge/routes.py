@@ -20,7 +20,7 @@ GRPC_PREFIXES = ("/interference.v1.", "/grpc.health.v1.Health/", "/grpc.reflecti
 
 def virtual_host(settings: EdgeSettings, contract: Contract) -> Document:
     """All routes. A path that fits none of them is a 404."""
-    routes = [_preflight(), *(_grpc(prefix) for prefix in GRPC_PREFIXES)]
+    routes = [_preflight(), *(_grpc(prefix) for prefix in GRPC_PREFIXES), _by_provider()]
     # The exact ones first, as `/v1/models/{model=**}` would take much.
     paths = dict.fromkeys(route.path for route in contract.routes)
     for path in sorted(paths, key=lambda path: "{" in path):
@@ -55,6 +55,14 @@ def _grpc(prefix: str) -> Document:
         "route": _to_workers(),
         "typed_per_filter_config": {filters.TRANSCODER: filters.off()},
     }
+
+
+def _by_provider() -> Document:
+    """`/api/{provider}/...`: edge.lua takes the provider out of the path and has the route chosen anew.
+
+    Without this route it would come too late: the filters of a request are those of its first route.
+    """
+    return {"match": {"prefix": "/api/"}, "route": _to_workers()}
 
 
 def _rest(settings: EdgeSettings, contract: Contract, route: Route) -> Document:

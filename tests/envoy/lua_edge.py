@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from interference_edge.contract import Contract
 
 CHAT = "interference.v1.CreateCompletionRequest"
+EMBEDDINGS = "interference.v1.CreateEmbeddingsRequest"
 
 
 class LuaEdge:
@@ -25,7 +26,10 @@ class LuaEdge:
         self.runtime.execute(script(EdgeSettings(), self.contract).encode())
         self._lift = self.runtime.globals()[b"lift"]
         self._shape_error = self.runtime.globals()[b"shape_error"]
+        self._shape_error_as = self.runtime.globals()[b"shape_error_as"]
         self._shape_events = self.runtime.globals()[b"shape_events"]
+        self._shape_answer = self.runtime.globals()[b"shape_answer"]
+        self._split_provider = self.runtime.globals()[b"split_provider"]
 
     def lift(self, body: bytes, message: str = CHAT) -> tuple[bytes | None, Any]:
         """The new body and whether it streams, or None and what is wrong."""
@@ -34,6 +38,19 @@ class LuaEdge:
 
     def shape_error(self, body: bytes, status: int) -> bytes:
         return bytes(self._shape_error(body, status))
+
+    def shape_error_as(self, shape: str, body: bytes, status: int) -> bytes:
+        return bytes(self._shape_error_as(shape.encode(), body, status))
+
+    def shape_answer(self, body: bytes, **printed: str) -> bytes:
+        names = {field.encode(): name.encode() for field, name in printed.items()}
+        return bytes(self._shape_answer(body, self.runtime.table_from(names)))
+
+    def split_provider(self, path: str) -> tuple[str, str]:
+        """The path without the provider, and the provider; empty where there is none."""
+        found = self._split_provider(path.encode())
+        rest, provider = found if isinstance(found, tuple) else (found, b"")
+        return rest.decode(), provider.decode()
 
     def shape_events(self, text: bytes) -> bytes:
         return bytes(self._shape_events(text))

@@ -96,11 +96,25 @@ def _value(found: Found, member: Member, contract: Contract) -> Any:
         case dict() if member.message:
             return _object(found.raw, shape, contract)
         case list() if member.message and member.repeated:
-            elements = list(_elements(found.raw))
-            if not all(isinstance(value, dict) for _, value in elements):
-                raise WrongKindError(member.field)
-            return [_object(raw, shape, contract) for raw, _ in elements]
+            if member.numbers and found.value and _is_number(found.value[0]):
+                return [{member.numbers: found.value}]
+            return [_element(raw, value, member, contract) for raw, value in _elements(found.raw)]
     return found.value
+
+
+def _element(raw: str, value: Any, member: Member, contract: Contract) -> Any:
+    match value:
+        case str() if member.numbers:
+            return {member.shorthand: value}
+        case list() if member.numbers:
+            return {member.numbers: value}
+        case dict() if member.message:
+            return _object(raw, contract.shapes[member.message], contract)
+    raise WrongKindError(member.field)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _split(text: str) -> list[str]:

@@ -7,6 +7,7 @@ It keeps the conventions that edge.lua relies on: an empty last chunk, `ErrorRes
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,12 @@ from interference.v1 import (
     chat_pb2,
     chat_pb2_grpc,
     completion_pb2,
+    embeddings_pb2,
+    embeddings_pb2_grpc,
     error_pb2,
     images_pb2,
     images_pb2_grpc,
+    messages_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     providers_pb2,
@@ -116,6 +120,34 @@ class Chat(chat_pb2_grpc.ChatServicer):
         yield completion_pb2.ChatCompletionChunk()
 
 
+class Embeddings(embeddings_pb2_grpc.EmbeddingsServicer):
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def CreateEmbeddings(  # noqa: N802
+        self, request: embeddings_pb2.CreateEmbeddingsRequest, context: Context
+    ) -> embeddings_pb2.CreateEmbeddingsResponse:
+        self.calls.add(request, context)
+        await fail(request.model, context)
+        one = embeddings_pb2.Embedding(index=0, embedding_base64="AAAA")
+        if request.encoding_format == "float":
+            one = embeddings_pb2.Embedding(index=0, embedding=[0.1, 2])
+        return embeddings_pb2.CreateEmbeddingsResponse(object="list", data=[one])
+
+
+class Messages(messages_pb2_grpc.MessagesServicer):
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+
+    async def CreateMessage(  # noqa: N802
+        self, request: httpbody_pb2.HttpBody, context: Context
+    ) -> AsyncIterator[httpbody_pb2.HttpBody]:
+        self.calls.add(request, context)
+        await fail(json.loads(request.data)["model"], context)
+        for word in (b"event: a\ndata: {}\n\n", b"event: b\ndata: {}\n\n"):
+            yield httpbody_pb2.HttpBody(content_type="text/event-stream", data=word)
+
+
 class Models(models_pb2_grpc.ModelsServicer):
     def __init__(self, calls: Calls) -> None:
         self.calls = calls
@@ -200,6 +232,8 @@ class StubWorker:
         chat_pb2_grpc.add_ChatServicer_to_server(Chat(self.calls), self._server)
         models_pb2_grpc.add_ModelsServicer_to_server(Models(self.calls), self._server)
         providers_pb2_grpc.add_ProvidersServicer_to_server(Providers(self.calls), self._server)
+        embeddings_pb2_grpc.add_EmbeddingsServicer_to_server(Embeddings(self.calls), self._server)
+        messages_pb2_grpc.add_MessagesServicer_to_server(Messages(self.calls), self._server)
         images_pb2_grpc.add_ImagesServicer_to_server(Images(self.calls), self._server)
         servicer = health.aio.HealthServicer()
         await servicer.set("", health_pb2.HealthCheckResponse.SERVING)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.envoy.lua_edge import LuaEdge
+from tests.envoy.lua_edge import EMBEDDINGS, LuaEdge
 
 EDGE = LuaEdge()
 
@@ -186,3 +186,27 @@ def test_a_reason_says_where() -> None:
 def test_lifting_takes_steps_in_proportion(make: Any) -> None:
     few, many = EDGE.instructions(make(4_000)), EDGE.instructions(make(16_000))
     assert many < 5 * few + 50
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param('"a"', '[{"text":"a"}]', id="a string"),
+        pytest.param('["a", "b"]', '[{"text":"a"}, {"text":"b"}]', id="strings"),
+        pytest.param("[1, -2]", '[{"tokens":[1, -2]}]', id="tokens"),
+        pytest.param("[ [1,2] ,[3]]", '[ {"tokens":[1,2]} ,{"tokens":[3]}]', id="lists of tokens"),
+        pytest.param('[{"text":"a","x":1}]', '[{"text":"a","extra_json":"{\\"x\\":1}"}]', id="objects"),
+        pytest.param("[]", "[]", id="an empty list"),
+        pytest.param("null", "null", id="null"),
+    ],
+)
+def test_texts_and_tokens_come_bare(given: str, expected: str) -> None:
+    text, _ = EDGE.lift(f'{{"input":{given}}}'.encode(), EMBEDDINGS)
+    assert text == f'{{"input":{expected}}}'.encode()
+
+
+@pytest.mark.parametrize("given", ["[true]", "[null]", '[{"text":"a"},1]'])
+def test_what_is_neither_text_nor_tokens_is_refused(given: str) -> None:
+    text, fault = EDGE.lift(f'{{"input":{given}}}'.encode(), EMBEDDINGS)
+    assert text is None
+    assert b"must be a string or a list of numbers" in fault

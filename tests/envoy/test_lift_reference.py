@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.envoy import oracle
-from tests.envoy.lua_edge import CHAT, LuaEdge
+from tests.envoy.lua_edge import CHAT, EMBEDDINGS, LuaEdge
 
 EDGE = LuaEdge()
 
@@ -90,7 +90,12 @@ def message_text(message: str, depth: int) -> st.SearchStrategy[str]:
     return st.lists(pair, max_size=5).map(lambda pairs: "{" + ",".join(pairs) + "}")
 
 
-BODIES = (message_text(CHAT, 3) | objects(VALUES)).map(str.encode)
+MESSAGES = st.sampled_from([CHAT, EMBEDDINGS])
+BODIES = MESSAGES.flatmap(
+    lambda message: st.tuples(
+        (message_text(message, 3) | objects(VALUES)).map(str.encode), st.just(message)
+    )
+)
 
 
 def same(left: Any, right: Any) -> bool:
@@ -108,11 +113,11 @@ def half_surrogates(body: bytes) -> bool:
     return False
 
 
-def check(body: bytes) -> None:
+def check(body: bytes, message: str) -> None:
     """The reference's document; for what is malformed, nothing that is well-formed."""
-    text, stream = EDGE.lift(body)
+    text, stream = EDGE.lift(body, message)
     try:
-        expected, streams = oracle.lift(body, EDGE.contract, CHAT)
+        expected, streams = oracle.lift(body, EDGE.contract, message)
     except ValueError:
         if text is not None:
             with pytest.raises(ValueError, match=r"."):
@@ -127,21 +132,23 @@ def check(body: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(BODIES)
-def test_lifting_equals_the_reference(body: bytes) -> None:
-    check(body)
+def test_lifting_equals_the_reference(asked: tuple[bytes, str]) -> None:
+    check(*asked)
 
 
 @settings(max_examples=150, deadline=None)
 @given(BODIES, st.data())
-def test_a_malformed_body_never_becomes_a_well_formed_one(body: bytes, data: Any) -> None:
+def test_a_malformed_body_never_becomes_a_well_formed_one(asked: tuple[bytes, str], data: Any) -> None:
+    body, message = asked
     i = data.draw(st.integers(0, len(body)))
     j = data.draw(st.integers(i, min(len(body), i + 3)))
     middle = data.draw(st.sampled_from(list(b'"\\{}[]:,x0 \n\xff')).map(lambda b: bytes([b])))
-    check(body[:i] + data.draw(st.sampled_from([b"", middle])) + body[j:])
+    check(body[:i] + data.draw(st.sampled_from([b"", middle])) + body[j:], message)
 
 
 @settings(max_examples=50, deadline=None)
 @given(BODIES, st.data())
-def test_a_cut_body_is_refused(body: bytes, data: Any) -> None:
+def test_a_cut_body_is_refused(asked: tuple[bytes, str], data: Any) -> None:
+    body, message = asked
     cut = body[: data.draw(st.integers(0, len(body) - 1))]
-    assert EDGE.lift(cut)[0] is None
+    assert EDGE.lift(cut, message)[0] is None

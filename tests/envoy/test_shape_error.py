@@ -65,3 +65,26 @@ def test_anything_else_becomes_an_error_too(body: bytes) -> None:
         "param": None,
         "code": "unknown",
     }
+
+
+def test_anthropics_shape_has_a_type_of_its_own() -> None:
+    status = json.dumps({"code": 5, "message": "Not here."}).encode()
+    shaped = json.loads(EDGE.shape_error_as("anthropic", status, 404))
+    assert shaped["type"] == "error"
+    assert shaped["error"] == {
+        "type": "not_found_error",
+        "message": "Not here.",
+        "param": None,
+        "code": "not_found",
+    }
+
+
+def test_anthropic_has_a_word_for_what_is_too_large() -> None:
+    body = b'{"error":{"message":"Large.","type":"invalid_request_error","param":null,"code":"c"}}'
+    shaped = json.loads(EDGE.shape_error_as("anthropic", body, 413))
+    assert shaped["error"]["type"] == "request_too_large"
+
+
+def test_a_field_is_shown_under_another_name_and_text_stays() -> None:
+    body = json.dumps({"b": 1, "text": '"b":1', "deep": [{"b": 2}]}).replace(" ", "").encode()
+    assert json.loads(EDGE.shape_answer(body, b="a")) == {"a": 1, "text": '"b":1', "deep": [{"a": 2}]}

@@ -194,3 +194,79 @@ def test_headers_reach_the_worker_but_for_the_edges_own(edge: Edge, calls: Calls
 
 def test_an_answer_has_its_requests_id(edge: Edge) -> None:
     assert edge.chat({"model": "m"}, {"x-request-id": "r"}).headers["x-request-id"] == "r"
+
+
+@pytest.mark.parametrize("path", ["/api/A/v1/chat/completions", "/api/A/chat/completions"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_path_chooses_the_provider(edge: Edge, calls: Calls, path: str, stream: bool) -> None:
+    answer = edge("POST", path, {"model": "m", "stream": stream, "top_k": 5})
+    assert answer.status == 200
+    assert answer.headers["content-type"] == ("text/event-stream" if stream else "application/json")
+    assert calls.requests[-1].extra_json == '{"top_k": 5}'
+    assert calls.metadata[-1]["x-interference-provider"] == "A"
+
+
+def test_a_path_with_a_provider_reaches_resources_too(edge: Edge, calls: Calls) -> None:
+    assert edge("GET", "/api/A/v1/models/a/b").json()["id"] == "a/b"
+    assert calls.metadata[-1]["x-interference-provider"] == "A"
+    assert edge("GET", "/api/A/models").json()["data"][0]["owned_by"] == ""
+
+
+def test_the_header_that_says_the_paths_provider_is_not_the_callers_to_give(
+    edge: Edge, calls: Calls
+) -> None:
+    edge.chat({"model": "m"}, {"x-interference-provider": "A"})
+    assert "x-interference-provider" not in calls.metadata[-1]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_unknown_path_below_a_provider_is_a_404(edge: Edge, method: str) -> None:
+    answer = edge(method, "/api/A/v1/nothing", {} if method == "POST" else None)
+    assert (answer.status, answer.error["type"]) == (404, "not_found_error")
+
+
+def test_a_wrong_method_below_a_provider_is_an_error_of_the_caller(edge: Edge) -> None:
+    assert edge("GET", "/api/A/v1/chat/completions").status in (404, 405)
+
+
+@pytest.mark.parametrize(
+    ("form", "vector"),
+    [pytest.param("base64", "AAAA", id="base64"), pytest.param("float", [0.1, 2], id="floats")],
+)
+def test_a_vector_has_one_name_in_either_form(edge: Edge, form: str, vector: object) -> None:
+    answer = edge("POST", "/v1/embeddings", {"model": "m", "input": "a", "encoding_format": form})
+    assert answer.json() == {"object": "list", "data": [{"index": 0, "embedding": vector}]}
+    assert answer.headers["content-length"] == str(len(answer.body))
+
+
+def test_a_body_of_another_dialect_reaches_the_worker_as_it_is(edge: Edge, calls: Calls) -> None:
+    body = b'{ "model":"m","x" : [1.0] }'
+    answer = edge("POST", "/v1/messages", body)
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert answer.body == b"event: a\ndata: {}\n\nevent: b\ndata: {}\n\n"
+    assert calls.requests[-1].data == body
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/api/A/v1/messages", "/api/A/messages"])
+def test_a_failure_of_another_dialect_has_its_vendors_shape(edge: Edge, path: str) -> None:
+    answer = edge("POST", path, {"model": "unknown"})
+    assert answer.status == 404
+    assert answer.json()["type"] == "error"
+    assert answer.json()["error"]["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "kind"),
+    [
+        pytest.param("POST", "/v1/messages", b"", 400, "invalid_request_error", id="no body"),
+        pytest.param("POST", "/v1/messages", b"a" * 2_000_001, 413, "request_too_large", id="too large"),
+        pytest.param("GET", "/v1/messages", None, 405, "invalid_request_error", id="a wrong method"),
+        pytest.param("POST", "/v1/messages/x", b"{}", 404, "not_found_error", id="an unknown path"),
+    ],
+)
+def test_what_envoy_refuses_has_the_vendors_shape_too(
+    edge: Edge, method: str, path: str, body: bytes | None, status: int, kind: str
+) -> None:
+    answer = edge(method, path, body)
+    assert answer.status == status
+    assert (answer.json()["type"], answer.json()["error"]["type"]) == ("error", kind)

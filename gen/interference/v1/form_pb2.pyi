@@ -32,6 +32,8 @@ class FieldForm(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     SHORTHAND_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    PRINTED_FIELD_NUMBER: _builtins.int
     text: _builtins.bool
     """The field is a `string` holding JSON text, and in JSON it is that value itself (any type).
     The text is kept byte for byte: key order, number spelling and white space.
@@ -43,16 +45,27 @@ class FieldForm(_message.Message):
     """
     split: _builtins.bool
     """The field is a list of strings that JSON may also give as one string, split on white space."""
+    numbers: _builtins.str
+    """The field is a list of a message that JSON gives bare: a string (which sets the field named by
+    `shorthand`), a list of numbers (which sets the repeated field named here), or a list of either.
+    Written back in the same way, a single one without the list around it.
+    """
+    printed: _builtins.str
+    """In an answer: the name that REST shows the field under, because another field of the message, which is
+    not set beside it, has that name already.
+    """
     def __init__(
         self,
         *,
         text: _builtins.bool = ...,
         shorthand: _builtins.str = ...,
         split: _builtins.bool = ...,
+        numbers: _builtins.str = ...,
+        printed: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["shorthand", b"shorthand", "split", b"split", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["numbers", b"numbers", "printed", b"printed", "shorthand", b"shorthand", "split", b"split", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -90,7 +103,10 @@ Global___Discriminator: _TypeAlias = Discriminator  # noqa: Y015
 
 FORM_FIELD_NUMBER: _builtins.int
 DISCRIMINATOR_FIELD_NUMBER: _builtins.int
+ERROR_SHAPE_FIELD_NUMBER: _builtins.int
 form: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, Global___FieldForm]
 """The JSON form of the field."""
 discriminator: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, Global___Discriminator]
 """Which field says which of the others is in use."""
+error_shape: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MethodOptions, _builtins.str]
+"""Whose shape the errors of the call have over REST: `anthropic`, or OpenAI's where it is unset."""

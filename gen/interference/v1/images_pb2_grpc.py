@@ -64,6 +64,7 @@ class ImagesServicer:
         """Gives a stored image's bytes with their content type. Over REST also `etag` and a long
         `cache-control`, and 304 where `if-none-match` has the etag.
         Errors: NOT_FOUND, when there is no such image or it has been removed to make room.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,6 +42,7 @@ class ImagesStub:
     """Gives a stored image's bytes with their content type. Over REST also `etag` and a long
     `cache-control`, and 304 where `if-none-match` has the etag.
     Errors: NOT_FOUND, when there is no such image or it has been removed to make room.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
 
 @_typing.type_check_only
@@ -57,6 +58,7 @@ class ImagesAsyncStub(ImagesStub):
     """Gives a stored image's bytes with their content type. Over REST also `etag` and a long
     `cache-control`, and 304 where `if-none-match` has the etag.
     Errors: NOT_FOUND, when there is no such image or it has been removed to make room.
+    buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     """
 
 class ImagesServicer(metaclass=_abc_1.ABCMeta):
@@ -81,6 +83,7 @@ class ImagesServicer(metaclass=_abc_1.ABCMeta):
         """Gives a stored image's bytes with their content type. Over REST also `etag` and a long
         `cache-control`, and 304 where `if-none-match` has the etag.
         Errors: NOT_FOUND, when there is no such image or it has been removed to make room.
+        buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         """
 
 def add_ImagesServicer_to_server(servicer: ImagesServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,6 +6,7 @@ The messages of a conversation as a caller sends them."""
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from interference.v1 import tool_pb2 as _tool_pb2
 import builtins as _builtins
@@ -35,7 +36,9 @@ class ChatMessage(_message.Message):
     TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
     FUNCTION_CALL_FIELD_NUMBER: _builtins.int
     AUDIO_FIELD_NUMBER: _builtins.int
+    REASONING_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
+    EXTRA_FIELD_NUMBER: _builtins.int
     role: _builtins.str
     """Who speaks: `developer`, `system`, `user`, `assistant`, `tool`, or `function` (deprecated).
     Required.
@@ -48,6 +51,10 @@ class ChatMessage(_message.Message):
     """What the assistant refused with, where it did."""
     tool_call_id: _builtins.str
     """For a `tool` message: the id of the tool call that it answers."""
+    reasoning: _builtins.str
+    """What the assistant thought before this message, as an answer's `reasoning` told it. Some models want it
+    back with the results of their tool calls. Providers that do not take it are asked without it.
+    """
     extra_json: _builtins.str
     """Members beyond these, as the text of one JSON object; sent to the provider as they are."""
     @_builtins.property
@@ -66,6 +73,12 @@ class ChatMessage(_message.Message):
     def audio(self) -> Global___AudioReference:
         """An earlier audio answer of the assistant that this message refers to."""
 
+    @_builtins.property
+    def extra(self) -> _struct_pb2.Struct:
+        """What the provider added to this message when it answered with it. Given back, its members are sent to
+        the provider as they came.
+        """
+
     def __init__(
         self,
         *,
@@ -77,20 +90,26 @@ class ChatMessage(_message.Message):
         tool_call_id: _builtins.str | None = ...,
         function_call: _tool_pb2.FunctionCall | None = ...,
         audio: Global___AudioReference | None = ...,
+        reasoning: _builtins.str | None = ...,
         extra_json: _builtins.str = ...,
+        extra: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_refusal", b"_refusal", "_tool_call_id", b"_tool_call_id", "audio", b"audio", "function_call", b"function_call", "name", b"name", "refusal", b"refusal", "tool_call_id", b"tool_call_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_reasoning", b"_reasoning", "_refusal", b"_refusal", "_tool_call_id", b"_tool_call_id", "audio", b"audio", "extra", b"extra", "function_call", b"function_call", "name", b"name", "reasoning", b"reasoning", "refusal", b"refusal", "tool_call_id", b"tool_call_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_refusal", b"_refusal", "_tool_call_id", b"_tool_call_id", "audio", b"audio", "content", b"content", "extra_json", b"extra_json", "function_call", b"function_call", "name", b"name", "refusal", b"refusal", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "_reasoning", b"_reasoning", "_refusal", b"_refusal", "_tool_call_id", b"_tool_call_id", "audio", b"audio", "content", b"content", "extra", b"extra", "extra_json", b"extra_json", "function_call", b"function_call", "name", b"name", "reasoning", b"reasoning", "refusal", b"refusal", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__name: _TypeAlias = _typing.Literal["name"]  # noqa: Y015
     _WhichOneofArgType__name: _TypeAlias = _typing.Literal["_name", b"_name"]  # noqa: Y015
+    _WhichOneofReturnType__reasoning: _TypeAlias = _typing.Literal["reasoning"]  # noqa: Y015
+    _WhichOneofArgType__reasoning: _TypeAlias = _typing.Literal["_reasoning", b"_reasoning"]  # noqa: Y015
     _WhichOneofReturnType__refusal: _TypeAlias = _typing.Literal["refusal"]  # noqa: Y015
     _WhichOneofArgType__refusal: _TypeAlias = _typing.Literal["_refusal", b"_refusal"]  # noqa: Y015
     _WhichOneofReturnType__tool_call_id: _TypeAlias = _typing.Literal["tool_call_id"]  # noqa: Y015
     _WhichOneofArgType__tool_call_id: _TypeAlias = _typing.Literal["_tool_call_id", b"_tool_call_id"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reasoning) -> _WhichOneofReturnType__reasoning | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__refusal) -> _WhichOneofReturnType__refusal | None: ...
     @_typing.overload

@@ -101,6 +101,8 @@ class Model(_message.Message):
     VISION_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
     PROVIDERS_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id, the word to give as `model`."""
     object: _builtins.str
@@ -119,6 +121,17 @@ class Model(_message.Message):
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the enabled providers that have it, by priority."""
 
+    @_builtins.property
+    def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it can be asked for, of one of these providers at least: `chat`, `text_completions`, `embeddings`,
+        `images`; of a chat model also `vision` (it reads images), `tools`, `json_schema` (it answers by a
+        JSON Schema), `reasoning` (its effort can be said), `logprobs`, `audio` (it speaks).
+        """
+
+    @_builtins.property
+    def params(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The request fields that one of these providers at least honours, beyond the model and what it reads."""
+
     def __init__(
         self,
         *,
@@ -130,10 +143,12 @@ class Model(_message.Message):
         vision: _builtins.bool = ...,
         provider: _builtins.bool = ...,
         providers: _abc.Iterable[_builtins.str] | None = ...,
+        capabilities: _abc.Iterable[_builtins.str] | None = ...,
+        params: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "id", b"id", "image", b"image", "object", b"object", "owned_by", b"owned_by", "provider", b"provider", "providers", b"providers", "vision", b"vision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "created", b"created", "id", b"id", "image", b"image", "object", b"object", "owned_by", b"owned_by", "params", b"params", "provider", b"provider", "providers", b"providers", "vision", b"vision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

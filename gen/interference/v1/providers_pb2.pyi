@@ -112,6 +112,8 @@ class ProviderDetails(_message.Message):
     PARAMS_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    EMBEDDING_MODELS_FIELD_NUMBER: _builtins.int
+    TEXT_MODELS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id, the word to give as `provider`."""
     object: _builtins.str
@@ -142,6 +144,14 @@ class ProviderDetails(_message.Message):
     def params(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The request fields that it honours."""
 
+    @_builtins.property
+    def embedding_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The models that embed."""
+
+    @_builtins.property
+    def text_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The models that continue plain text."""
+
     def __init__(
         self,
         *,
@@ -156,10 +166,12 @@ class ProviderDetails(_message.Message):
         params: _abc.Iterable[_builtins.str] | None = ...,
         enabled: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        embedding_models: _abc.Iterable[_builtins.str] | None = ...,
+        text_models: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "enabled", b"enabled", "id", b"id", "image_models", b"image_models", "label", b"label", "models", b"models", "object", b"object", "params", b"params", "reason", b"reason", "url", b"url", "vision_models", b"vision_models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "embedding_models", b"embedding_models", "enabled", b"enabled", "id", b"id", "image_models", b"image_models", "label", b"label", "models", b"models", "object", b"object", "params", b"params", "reason", b"reason", "text_models", b"text_models", "url", b"url", "vision_models", b"vision_models"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
