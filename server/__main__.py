@@ -62,7 +62,7 @@ def _providers(arguments: argparse.Namespace) -> int:
     sys.stderr.write("Asking the enabled providers for their models ...\n")
     rows = [("ID", "ENABLED", "MODELS")]
     for provider in uvloop.run(find()):
-        models = [*provider.chat_models, *provider.image_models]
+        models = list(provider.operations())
         told = ", ".join(models[:3]) + (f" and {len(models) - 3} more" if len(models) > 3 else "")
         rows.append((provider.id, provider.reason or "yes", told or "-"))
     widths = [min(max(len(row[column]) for row in rows), 60) for column in range(2)]

@@ -10,13 +10,26 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from interference.v1 import chat_pb2, images_pb2, models_pb2, providers_pb2
+from interference.v1 import (
+    chat_pb2,
+    completions_pb2,
+    embeddings_pb2,
+    images_pb2,
+    messages_pb2,
+    models_pb2,
+    providers_pb2,
+    responses_pb2,
+)
 from interference.v1.chat_pb2_grpc import add_ChatServicer_to_server
+from interference.v1.completions_pb2_grpc import add_CompletionsServicer_to_server
+from interference.v1.embeddings_pb2_grpc import add_EmbeddingsServicer_to_server
 from interference.v1.images_pb2_grpc import add_ImagesServicer_to_server
+from interference.v1.messages_pb2_grpc import add_MessagesServicer_to_server
 from interference.v1.models_pb2_grpc import add_ModelsServicer_to_server
 from interference.v1.providers_pb2_grpc import add_ProvidersServicer_to_server
+from interference.v1.responses_pb2_grpc import add_ResponsesServicer_to_server
 from server import drivers, transport
-from server.config import MIB, Secrets, Settings
+from server.config import MIB, Secrets, Settings, with_base_url
 from server.interceptors import Edge
 from server.media import Media
 from server.routing.discovery import Discovery
@@ -24,9 +37,13 @@ from server.routing.roster import Provider, Roster
 from server.routing.router import Router
 from server.rows import Row
 from server.services.chat import Chat
+from server.services.completions import Completions
+from server.services.embeddings import Embeddings
 from server.services.images import Images
+from server.services.messages import Messages
 from server.services.models import Models
 from server.services.providers import Providers
+from server.services.responses import Responses
 
 _log = logging.getLogger(__name__)
 _SERVICES = tuple(
@@ -35,7 +52,11 @@ _SERVICES = tuple(
         (providers_pb2, "Providers"),
         (models_pb2, "Models"),
         (chat_pb2, "Chat"),
+        (completions_pb2, "Completions"),
+        (embeddings_pb2, "Embeddings"),
         (images_pb2, "Images"),
+        (responses_pb2, "Responses"),
+        (messages_pb2, "Messages"),
     )
 )
 _WORDS = 1.0  # seconds for the last words to running calls
@@ -68,7 +89,11 @@ def build_roster(catalog: tuple[Row, ...], secrets: Secrets, client: transport.T
     """All providers of the catalog with their keys and drivers."""
     made = drivers.build(client)
     return Roster(
-        Provider(row, made[row.driver], secrets.key(row.key_env) if row.key_env else None)
+        Provider(
+            with_base_url(row, secrets),
+            made[row.driver],
+            secrets.key(row.key_env) if row.key_env else None,
+        )
         for row in catalog
     )
 
@@ -89,6 +114,10 @@ async def worker(
         add_ProvidersServicer_to_server(Providers(roster), server)
         add_ModelsServicer_to_server(Models(roster), server)
         add_ChatServicer_to_server(Chat(router), server)
+        add_CompletionsServicer_to_server(Completions(router), server)
+        add_EmbeddingsServicer_to_server(Embeddings(router), server)
+        add_ResponsesServicer_to_server(Responses(router), server)
+        add_MessagesServicer_to_server(Messages(router), server)
         add_ImagesServicer_to_server(Images(router, media, settings.public_url), server)
         checks = await _add_health(server)
         reflection.enable_server_reflection(

@@ -138,12 +138,22 @@ def load_catalog(settings: Settings, drivers: Iterable[str]) -> tuple[rows.Row, 
     return rows.merge(shipped, own, settings.providers)
 
 
+def with_base_url(row: rows.Row, secrets: Secrets) -> rows.Row:
+    """The row with the base URL that its environment variable gives, where that is set."""
+    url = secrets.key(row.base_url_env) if row.base_url_env else None
+    if not url:
+        return row
+    rows.check_base_url(url, row.base_url_env)
+    return msgspec.structs.replace(row, base_url=url)
+
+
 def check_keys(settings: Settings, catalog: Iterable[rows.Row], secrets: Secrets) -> None:
     """Refuses to start where a key is missing that the settings call for."""
     known = {row.id: row for row in catalog}
     for row in known.values():
         if row.key_env:
             secrets.key(row.key_env)
+        with_base_url(row, secrets)
     for name in settings.require:
         if name not in known:
             raise SettingsError(f"require: no provider has the id {name}")

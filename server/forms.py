@@ -49,6 +49,7 @@ class _Field:
     is_struct: bool
     text: bool
     shorthand: str
+    numbers: str
     message: Descriptor | None
 
 
@@ -82,8 +83,16 @@ def _describe(field: FieldDescriptor) -> _Field:
         is_struct=message is not None and message.full_name == "google.protobuf.Struct",
         text=form.text,
         shorthand=form.shorthand,
+        numbers=form.numbers,
         message=message,
     )
+
+
+def case(message: Message) -> str:
+    """Which of its cases a message with a discriminator is: what it says, or the field that is set."""
+    says = _shape(message.DESCRIPTOR).discriminator
+    said = getattr(message, says.field) if says.field else ""
+    return said or next((name for name in says.cases if message.HasField(name)), "")
 
 
 # --- Contract to OpenAI's JSON ---------------------------------------------------------------------
@@ -125,21 +134,29 @@ def _lower_value(field: _Field, value: Any) -> Any:
         return msgspec.Raw(value.encode())
     if field.message is None:
         return [_number(item) for item in value] if field.repeated else _number(value)
-    if field.repeated:
-        bare = _bare(field, value[0]) if len(value) == 1 else None
-        return [lower(item) for item in value] if bare is None else bare
+    if not field.repeated:
+        return _lower_item(field, value)
+    if len(value) == 1 and (bare := _bare(field, value[0])) is not None:
+        return bare
+    return [_lower_item(field, item) if field.numbers else lower(item) for item in value]
+
+
+def _lower_item(field: _Field, value: Message) -> Any:
     bare = _bare(field, value)
     return lower(value) if bare is None else bare
 
 
-def _bare(field: _Field, value: Message) -> str | None:
-    """The string that stands for a message in which only the shorthand field is set."""
+def _bare(field: _Field, value: Message) -> str | list[int] | None:
+    """What stands for a message in which only the field that may come bare is set."""
     if not field.shorthand:
         return None
     present = value.ListFields()
-    if len(present) == 1 and present[0][0].name == field.shorthand:
-        return cast("str", present[0][1])
-    return None
+    if len(present) != 1:
+        return None
+    name, given = present[0][0].name, present[0][1]
+    if name == field.shorthand:
+        return cast("str", given)
+    return list(given) if name == field.numbers else None
 
 
 def _number(value: Any) -> Any:

@@ -2,26 +2,21 @@
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 import yaml
 
-from interference.v1 import chat_pb2, images_pb2
+from server import operations
 from server.errors import SettingsError
+from server.operations import Operation
+from server.profile import Profile
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BASE_URL = re.compile(r"https?://[^/@?#\s]+(/[^?#\s]*)?")
-_IMPLIED = {"model", "providers", "messages", "stream", "extra_json", "prompt", "partial_images"}
 # The two names of the most tokens to write; vendors know one or both, and either stands for the other.
 TWINS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-CHAT_PARAMS = tuple(
-    field.name for field in chat_pb2.CreateCompletionRequest.DESCRIPTOR.fields if field.name not in _IMPLIED
-)
-IMAGE_PARAMS = tuple(
-    field.name for field in images_pb2.GenerateImagesRequest.DESCRIPTOR.fields if field.name not in _IMPLIED
-)
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,18 +39,24 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     label: str = ""
     url: str = ""
     base_url: str = ""
+    base_url_env: str = ""
     key_env: str = ""
     key_optional: bool = False
     probe: bool | None = None
     discover: bool = False
     models: tuple[Name, ...] = ()
+    text_models: tuple[Name, ...] = ()
+    embedding_models: tuple[Name, ...] = ()
     image_models: tuple[Name, ...] = ()
     vision_models: tuple[str, ...] = ()
     hidden_models: tuple[str, ...] = ()
     aliases: dict[Name, Name] = {}
-    params: tuple[str, ...] = CHAT_PARAMS
-    image_params: tuple[str, ...] = IMAGE_PARAMS
+    params: tuple[str, ...] = operations.CHAT.fields
+    text_params: tuple[str, ...] = operations.TEXT_COMPLETIONS.fields
+    embedding_params: tuple[str, ...] = operations.EMBEDDINGS.fields
+    image_params: tuple[str, ...] = operations.IMAGES.fields
     unsupported: Literal["refuse", "drop"] = "refuse"
+    profile: Profile = Profile()
     limits: Limits = Limits()
     priority: int = 100
 
@@ -63,6 +64,14 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def probed(self) -> bool:
         """Whether it is enabled only while its list of models answers: said, or for want of a key."""
         return self.driver == "openai" and not self.key_env if self.probe is None else self.probe
+
+    def models_of(self, operation: Operation) -> tuple[str, ...]:
+        """The names and globs of the models that do this."""
+        return cast("tuple[str, ...]", getattr(self, operation.models))
+
+    def params_of(self, operation: Operation) -> tuple[str, ...]:
+        """The parameters of this that it honours."""
+        return cast("tuple[str, ...]", getattr(self, operation.params))
 
 
 class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,9 +110,10 @@ def merge(shipped: dict[str, Row], own: dict[str, Row], source: str) -> tuple[Ro
 
 def _row(raw: dict[str, Any], sets: dict[str, tuple[str, ...]], where: str) -> Row:
     raw = dict(raw)
-    for field, known in (("params", CHAT_PARAMS), ("image_params", IMAGE_PARAMS)):
+    for operation in operations.ALL:
+        field = operation.params
         if isinstance(raw.get(field), list):
-            raw[field] = _expand(raw[field], sets, set(known), f"{where}: {field}")
+            raw[field] = _expand(raw[field], sets, set(operation.fields), f"{where}: {field}")
     try:
         return msgspec.convert(raw, Row)
     except msgspec.ValidationError as error:
@@ -127,12 +137,19 @@ def _check(row: Row, where: str, drivers: set[str]) -> None:
         raise SettingsError(f"{where}: id: must be 1 to 64 letters, digits, dots, _ or -")
     if row.driver not in drivers:
         raise SettingsError(f"{where}: driver: {row.driver} is none of {', '.join(sorted(drivers))}")
-    if row.driver == "openai" and not _BASE_URL.fullmatch(row.base_url):
-        raise SettingsError(
-            f"{where}: base_url: must be http(s)://host/path, without a user, a query or a fragment"
-        )
-    if row.key_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", row.key_env):
-        raise SettingsError(f"{where}: key_env: must be the name of an environment variable")
+    if row.driver == "openai" and (row.base_url or not row.base_url_env):
+        check_base_url(row.base_url, f"{where}: base_url")
+    for field in ("key_env", "base_url_env"):
+        name = getattr(row, field)
+        if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise SettingsError(f"{where}: {field}: must be the name of an environment variable")
+    row.profile.check(f"{where}: profile")
+
+
+def check_base_url(url: str, where: str) -> None:
+    """Raises `SettingsError` for an address that no API begins at."""
+    if not _BASE_URL.fullmatch(url):
+        raise SettingsError(f"{where}: must be http(s)://host/path, without a user, a query or a fragment")
 
 
 def _field_first(error: Exception) -> str:

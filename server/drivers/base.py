@@ -1,12 +1,10 @@
 """What routing asks of a driver, and what a wire dialect must translate to get one for free."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
-from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
+from server.operations import Answer, Chunk, Request, StreamRequest
 from server.rows import Row
 from server.transport import HttpAnswer, HttpRequest
 
@@ -26,26 +24,33 @@ class Target:
 class Driver(Protocol):
     """Answers requests for one kind of provider.
 
-    Raises `AttemptFailed` where the provider cannot answer and `RequestRefused` where it says that
-    the request is wrong; nothing else. Being cancelled (or closed, a stream) stops the work at once.
+    Raises `AttemptFailed` where the provider cannot answer (an operation that it does not have counts as
+    `no_such_model`) and `RequestRefused` where it says that the request is wrong; nothing else. Being
+    cancelled (or closed, a stream) stops the work at once.
     """
 
     async def models(self, target: Target) -> list[str]:
         """The provider's list of models, by its own names."""
         ...
 
-    async def complete(self, request: CreateCompletionRequest, target: Target) -> ChatCompletion:
-        """Answers whole."""
+    async def answer(self, request: Request, target: Target) -> Answer:
+        """Answers whole, with the message that belongs to the request."""
         ...
 
-    def stream(
-        self, request: CreateCompletionRequest, target: Target
-    ) -> AsyncGenerator[ChatCompletionChunk, None]:
+    def stream(self, request: StreamRequest, target: Target) -> AsyncGenerator[Chunk, None]:
         """Answers in chunks, each as soon as it is there. Ends without an error even when cut."""
         ...
 
-    async def images(self, request: GenerateImagesRequest, target: Target) -> GenerateImagesResponse:
-        """Makes images, each as an address or in base64."""
+
+class Translator(Protocol):
+    """Translates one operation between the contract and a wire format: bytes in, bytes out, no sockets."""
+
+    def request(self, request: Any, target: Target, *, stream: bool) -> HttpRequest:
+        """Asks for an answer."""
+        ...
+
+    def answer(self, answer: HttpAnswer, request: Any, target: Target) -> Answer:
+        """Reads a whole answer."""
         ...
 
 
@@ -54,13 +59,28 @@ class ChunkDecoder(Protocol):
 
     done: bool
 
-    def feed(self, events: Sequence[bytes]) -> Iterator[ChatCompletionChunk]:
+    def feed(self, events: Sequence[bytes]) -> Iterator[Chunk]:
         """Reads the data of server-sent events that arrived together."""
+        ...
+
+    def end(self) -> Iterator[Chunk]:
+        """Takes the end of the stream: the chunk with the usage, where it was asked for and told."""
+        ...
+
+
+class StreamTranslator(Translator, Protocol):
+    """A translator of answers that may be streamed."""
+
+    def decoder(self, request: Any, target: Target) -> ChunkDecoder:
+        """Reads a streamed answer."""
         ...
 
 
 class Dialect(Protocol):
-    """Translates between the contract and one wire format: bytes in, bytes out, no sockets."""
+    """One wire format: a translator for each operation that it has, by the type of the request."""
+
+    translators: Mapping[type[Request], Translator]
+    streams: Mapping[type[StreamRequest], StreamTranslator]
 
     def models_request(self, target: Target) -> HttpRequest:
         """Asks for the list of models."""
@@ -68,28 +88,6 @@ class Dialect(Protocol):
 
     def models(self, answer: HttpAnswer) -> list[str]:
         """Reads the list of models."""
-        ...
-
-    def chat_request(
-        self, request: CreateCompletionRequest, target: Target, *, stream: bool
-    ) -> HttpRequest:
-        """Asks for a chat completion."""
-        ...
-
-    def completion(self, answer: HttpAnswer, target: Target) -> ChatCompletion:
-        """Reads a whole completion."""
-        ...
-
-    def decoder(self, request: CreateCompletionRequest, target: Target) -> ChunkDecoder:
-        """Reads a streamed completion."""
-        ...
-
-    def images_request(self, request: GenerateImagesRequest, target: Target) -> HttpRequest:
-        """Asks for images."""
-        ...
-
-    def images(self, answer: HttpAnswer, target: Target) -> GenerateImagesResponse:
-        """Reads images."""
         ...
 
     def failure(self, answer: HttpAnswer, target: Target) -> Exception:

@@ -13,17 +13,16 @@ from collections.abc import AsyncGenerator
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter
 
-from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse, Image
 from server.drivers.base import Target
 from server.errors import AttemptFailed, RequestRefused
+from server.operations import Chunk, Request, StreamRequest
 
 _DEFAULT_SIZE = (512, 512)
 _SMALLEST, _LARGEST = 16, 2048  # pixels a side
 _MOST = 2**23  # pixels of all images of a request
 _FORMATS = {"png": "PNG", "jpeg": "JPEG", "webp": "WEBP"}
-_NO_CHAT = "makes images, and does not chat"
+_NO_TEXT = "makes images, and no text"
 
 
 class CanvasDriver:
@@ -36,19 +35,15 @@ class CanvasDriver:
         """The row's own list."""
         return list(target.row.image_models)
 
-    async def complete(self, request: CreateCompletionRequest, target: Target) -> ChatCompletion:
-        """Canvas does not chat."""
-        raise AttemptFailed("no_such_model", _NO_CHAT)
-
-    async def stream(
-        self, request: CreateCompletionRequest, target: Target
-    ) -> AsyncGenerator[ChatCompletionChunk, None]:
-        """Canvas does not chat."""
-        raise AttemptFailed("no_such_model", _NO_CHAT)
+    async def stream(self, request: StreamRequest, target: Target) -> AsyncGenerator[Chunk, None]:
+        """Canvas does not write."""
+        raise AttemptFailed("no_such_model", _NO_TEXT)
         yield
 
-    async def images(self, request: GenerateImagesRequest, target: Target) -> GenerateImagesResponse:
+    async def answer(self, request: Request, target: Target) -> GenerateImagesResponse:
         """Draws `n` images in base64; the second and further ones vary the seed."""
+        if not isinstance(request, GenerateImagesRequest):
+            raise AttemptFailed("no_such_model", _NO_TEXT)
         width, height = _size(request, target)
         kind = request.output_format or "png"
         if kind not in _FORMATS:

@@ -15,14 +15,15 @@ from interference.v1.completion_pb2 import (
     Choice,
     ChunkChoice,
 )
-from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from interference.v1.usage_pb2 import Usage
 from server.drivers.base import Target
 from server.errors import AttemptFailed, RequestRefused
+from server.operations import Request, StreamRequest
 
 _TOKEN = re.compile(r"\s*\S+|\s+\Z")  # a word with the white space before it
 _MAX_PROMPT = 2**20  # characters of all messages
 _MAX_ANSWER = 2**18  # characters of all choices
+_NO_OTHER = "chats, and does nothing else"
 _NOTHING = "(There is no text to echo.)"
 
 
@@ -40,8 +41,10 @@ class EchoDriver:
         """The row's own list."""
         return list(target.row.models)
 
-    async def complete(self, request: CreateCompletionRequest, target: Target) -> ChatCompletion:
+    async def answer(self, request: Request, target: Target) -> ChatCompletion:
         """Answers whole."""
+        if not isinstance(request, CreateCompletionRequest):
+            raise AttemptFailed("no_such_model", _NO_OTHER)
         answer = _answer(request, target)
         message = AnswerMessage(role="assistant", content="".join(answer.tokens))
         return ChatCompletion(
@@ -58,9 +61,11 @@ class EchoDriver:
         )
 
     async def stream(
-        self, request: CreateCompletionRequest, target: Target
+        self, request: StreamRequest, target: Target
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
         """Answers word by word."""
+        if not isinstance(request, CreateCompletionRequest):
+            raise AttemptFailed("no_such_model", _NO_OTHER)
         answer = _answer(request, target)
         chunk_id, created = _id(), int(time.time())
 
@@ -79,10 +84,6 @@ class EchoDriver:
             yield chunk([choice])
         if request.stream_options.include_usage:
             yield chunk([], answer.usage)
-
-    async def images(self, request: GenerateImagesRequest, target: Target) -> GenerateImagesResponse:
-        """Echo makes no images."""
-        raise AttemptFailed("no_such_model", "makes no images")
 
 
 def _pieces(answer: _Answer, n: int) -> Iterator[ChunkChoice]:

@@ -33,17 +33,26 @@ _LACKS: dict[str, Cause] = {
     "unknown_model": "no_such_model",
     "unsupported_parameter": "parameter_unsupported",
     "unsupported_value": "parameter_unsupported",
+    "wrong_api_format": "parameter_unsupported",  # Cerebras
 }
+# The same in the words of those that have no code for it: Mistral, Groq, xAI.
+_LACKING = re.compile(r"extra_forbidden|property '[^']*' is unsupported|[Aa]rgument not supported")
 _REASON = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
-def is_failure(decoded: dict[str, Any]) -> bool:
+def is_failure(decoded: Any) -> bool:
     """Whether a 200, or an event of a stream, tells of a failure.
 
-    OpenRouter sends `error` beside a choice (https://openrouter.ai/docs/api-reference/streaming), vLLM an
-    object of the type `error`.
+    OpenRouter sends `error` beside a choice (https://openrouter.ai/docs/api-reference/streaming), vLLM and
+    Mistral an object of the type `error`, Cerebras the error's members bare, Gemini a list with one in it.
     """
-    if decoded.get("error") or decoded.get("object") == "error":
+    if isinstance(decoded, list) and len(decoded) == 1:
+        decoded = decoded[0]
+    if not isinstance(decoded, dict):
+        return False
+    if decoded.get("error") or decoded.get("object") in ("error", "Error"):
+        return True
+    if "message" in decoded and "code" in decoded and not decoded.keys() & {"choices", "data"}:
         return True
     choices = decoded.get("choices")
     if not isinstance(choices, list):
@@ -63,7 +72,7 @@ def read(status: int, headers: Mapping[str, str], body: Any, target: Target) -> 
     message = _words(told.get("message"), target)
     reason = _word(code, target) or _word(told.get("type"), target) or ""
     param = _word(told.get("param"), target)
-    cause = _cause(status, reason, param)
+    cause = _cause(status, reason, param, message)
     if cause == "refused":
         return RequestRefused(
             f"{target.row.id} refused the request ({status}): {message or 'it gave no reason'}",
@@ -84,24 +93,31 @@ def read(status: int, headers: Mapping[str, str], body: Any, target: Target) -> 
     )
 
 
-def _cause(status: int, reason: str, param: str | None) -> Cause:
+def _cause(status: int, reason: str, param: str | None, message: str) -> Cause:
     if status in _CAUSES:
         return _CAUSES[status]
     if status >= 500:
         return "server_error"
     if not 400 <= status < 500:
         return "broken_answer"
+    if reason not in _LACKS and _LACKING.search(message):
+        return "parameter_unsupported"
     return _LACKS.get(reason) or ("no_such_model" if param == "model" else "refused")
 
 
 def _told(body: Any) -> dict[str, Any]:
     """The error object of a body, whichever way the server shapes it."""
+    if isinstance(body, list) and len(body) == 1:  # Gemini
+        body = body[0]
     if not isinstance(body, dict):
         return {}
-    error = body.get("error", body)
-    if isinstance(error, dict):
-        return {**error, "message": error.get("message") or error.get("detail")}
-    return {"message": error}
+    errors = body.get("errors")
+    listed = errors[0] if isinstance(errors, list) and errors else body  # Cloudflare
+    error = body.get("error", listed)
+    if not isinstance(error, dict):
+        return {"message": error}
+    kind = error.get("type") or error.get("status")
+    return {**error, "message": error.get("message") or error.get("detail"), "type": kind}
 
 
 def _words(message: Any, target: Target) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
-from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
+from server import operations
 from server.drivers.base import Dialect, Target
+from server.errors import AttemptFailed
+from server.operations import Answer, Chunk, Request, StreamRequest
 from server.transport import HttpAnswer, HttpRequest, Transport
 
 
@@ -21,17 +21,21 @@ class HttpDriver:
         """The provider's list of models."""
         return self._dialect.models(await self._fetch(self._dialect.models_request(target), target))
 
-    async def complete(self, request: CreateCompletionRequest, target: Target) -> ChatCompletion:
+    async def answer(self, request: Request, target: Target) -> Answer:
         """Answers whole."""
-        asked = self._dialect.chat_request(request, target, stream=False)
-        return self._dialect.completion(await self._fetch(asked, target), target)
+        translator = self._dialect.translators.get(type(request))
+        if translator is None:
+            raise _lacking(request)
+        asked = translator.request(request, target, stream=False)
+        return translator.answer(await self._fetch(asked, target), request, target)
 
-    async def stream(
-        self, request: CreateCompletionRequest, target: Target
-    ) -> AsyncGenerator[ChatCompletionChunk, None]:
+    async def stream(self, request: StreamRequest, target: Target) -> AsyncGenerator[Chunk, None]:
         """Answers in chunks."""
-        decoder = self._dialect.decoder(request, target)
-        asked = self._dialect.chat_request(request, target, stream=True)
+        translator = self._dialect.streams.get(type(request))
+        if translator is None:
+            raise _lacking(request)
+        decoder = translator.decoder(request, target)
+        asked = translator.request(request, target, stream=True)
         async with self._transport.open(asked, target.row.limits) as answer:
             if answer.status != 200 or not answer.is_event_stream:
                 raise self._dialect.failure(await answer.read(), target)
@@ -40,12 +44,9 @@ class HttpDriver:
                     for chunk in decoder.feed(arrived):
                         yield chunk
                     if decoder.done:
-                        return
-
-    async def images(self, request: GenerateImagesRequest, target: Target) -> GenerateImagesResponse:
-        """Makes images."""
-        asked = self._dialect.images_request(request, target)
-        return self._dialect.images(await self._fetch(asked, target), target)
+                        break
+            for chunk in decoder.end():
+                yield chunk
 
     async def _fetch(self, request: HttpRequest, target: Target) -> HttpAnswer:
         async with self._transport.open(request, target.row.limits) as answer:
@@ -53,3 +54,7 @@ class HttpDriver:
         if whole.status != 200:
             raise self._dialect.failure(whole, target)
         return whole
+
+
+def _lacking(request: Request) -> AttemptFailed:
+    return AttemptFailed("no_such_model", f"has no {operations.of(request).noun}s")

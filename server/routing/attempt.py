@@ -8,9 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import TypeVar
 
-from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.completion_pb2 import AnswerMessage, ChatCompletionChunk
+from interference.v1.completion_pb2 import AnswerMessage, ChunkChoice
+from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextChoice
 from server.errors import AttemptFailed, TimedOut
+from server.operations import Chunk, StreamRequest
 from server.routing.plan import Candidate
 from server.rows import Limits
 
@@ -36,13 +37,13 @@ class _Progress:
         self._finished: set[int] = set()
         self.content = False
 
-    def see(self, chunk: ChatCompletionChunk) -> None:
+    def see(self, chunk: Chunk) -> None:
         """Takes the next chunk."""
         for choice in chunk.choices:
             self._begun.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
-            self.content = self.content or bool(choice.finish_reason) or _has_content(choice.delta)
+            self.content = self.content or bool(choice.finish_reason) or _has_content(choice)
 
     @property
     def ended(self) -> bool:
@@ -56,8 +57,8 @@ class _Progress:
 
 
 async def chunks(
-    candidate: Candidate, request: CreateCompletionRequest, deadline: Deadline
-) -> AsyncGenerator[ChatCompletionChunk, None]:
+    candidate: Candidate, request: StreamRequest, deadline: Deadline
+) -> AsyncGenerator[Chunk, None]:
     """Gives a stream's chunks from the first content on: what came before it is held back till then.
 
     Raises `AttemptFailed` where a limit passed, and where the stream ended without a finish reason.
@@ -66,8 +67,8 @@ async def chunks(
     limits = provider.row.limits
     clock = asyncio.get_running_loop().time
     started = clock()
-    progress = _Progress(request.n or 1)
-    held: list[ChatCompletionChunk] = []
+    progress = _Progress(_choices(request))
+    held: list[Chunk] = []
     async with aclosing(provider.driver.stream(request, provider.target(candidate.model))) as stream:
         while True:
             limit, told = _limit(limits, progress, started, clock())
@@ -121,7 +122,19 @@ async def _by(answer: Awaitable[T], limit: float, deadline: Deadline, told: str)
         raise AttemptFailed("timed_out", told) from None
 
 
-def _has_content(delta: AnswerMessage) -> bool:
+def _choices(request: StreamRequest) -> int:
+    """How many choices the answer has."""
+    texts = len(request.prompt) if isinstance(request, CreateTextCompletionRequest) else 1
+    return (request.n or 1) * texts
+
+
+def _has_content(choice: ChunkChoice | TextChoice) -> bool:
+    if isinstance(choice, TextChoice):
+        return bool(choice.text)
+    return _says_something(choice.delta)
+
+
+def _says_something(delta: AnswerMessage) -> bool:
     if delta.content or delta.reasoning or delta.refusal or delta.tool_calls or delta.annotations:
         return True
     return delta.HasField("audio") or delta.HasField("function_call") or delta.HasField("extra")

@@ -21,7 +21,8 @@ class Discovery:
         self._providers = [
             provider
             for provider in roster
-            if provider.row.probed or (provider.row.discover and provider.enabled)
+            if (provider.row.probed and provider.row.base_url)
+            or (provider.row.discover and provider.enabled)
         ]
         self._tasks: list[asyncio.Task[None]] = []
 

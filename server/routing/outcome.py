@@ -1,6 +1,6 @@
 """What the attempts of a call amount to, where none of them gave an answer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from server.errors import (
     Attempt,
@@ -13,30 +13,39 @@ from server.errors import (
     Unavailable,
 )
 
+_REASONS = {NotFound: "model_not_found", InvalidRequest: "parameter_unsupported"}
+_MOST_NAMED = 8  # providers in a hint
 _BY_CAUSE: dict[str, type[InterferenceError]] = {
     "no_such_model": NotFound,
+    "parameter_unsupported": InvalidRequest,
     "rate_limited": RateLimited,
     "timed_out": TimedOut,
 }
 
 
-def nobody(model: str, passed_over: Sequence[Attempt], hint: Callable[[str], str]) -> InterferenceError:
-    """Nobody could be asked. `hint` says who would have a model, or what comes close to it."""
+def nobody_takes(
+    model: str, param: str, passed_over: Sequence[Attempt], takers: Sequence[str]
+) -> InterferenceError:
+    """Nobody who was asked takes the parameters, `param` first among them. `takers` are who would."""
+    who = ", ".join(takers[:_MOST_NAMED]) or "No enabled provider"
+    return InvalidRequest(
+        f"No provider asked takes every parameter of the request: {_told(passed_over)}. "
+        f"{who} would take them.",
+        reason="parameter_unsupported",
+        param=param,
+        model=model or None,
+        attempts=tuple(passed_over),
+    )
+
+
+def nobody(model: str, passed_over: Sequence[Attempt], hint: str) -> InterferenceError:
+    """Nobody could be asked. `hint` says who would have the model, or what comes close to it."""
     told = _told(passed_over)
     causes = {attempt.cause for attempt in passed_over}
-    if causes == {"parameter_unsupported"}:
-        params = passed_over[0].message.removeprefix("does not take ").split(", ")
-        return InvalidRequest(
-            f"No provider asked takes every parameter of the request: {told}.",
-            reason="parameter_unsupported",
-            param=params[0],
-            model=model or None,
-            attempts=tuple(passed_over),
-        )
     if causes <= {"no_such_model"}:
         what = told or f"No enabled provider has the model {model}"
         return NotFound(
-            f"{what}.{hint(model)} GET /v1/models lists what there is.",
+            f"{what}.{hint} GET /v1/models lists what there is.",
             reason="model_not_found",
             param="model",
             model=model or None,
@@ -60,7 +69,7 @@ def all_failed(
     told = _told(everyone)
     return kind(
         f"Every provider failed: {told}." if len(everyone) > 1 else f"{told}.",
-        reason="model_not_found" if kind is NotFound else None,
+        reason=_REASONS.get(kind),
         param="model" if kind is NotFound else None,
         provider=failed[0].provider if len(everyone) == 1 else None,
         model=model or None,

@@ -2,19 +2,11 @@
 
 from dataclasses import dataclass
 
-from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.images_pb2 import GenerateImagesRequest
-from server.errors import Attempt, Cause, InvalidRequest
-from server.routing import outcome
+from server import operations
+from server.errors import Attempt, Cause, InterferenceError, InvalidRequest
+from server.operations import IMAGES, Operation, Request
+from server.routing import outcome, refusals
 from server.routing.roster import Provider, Roster
-from server.rows import CHAT_PARAMS, IMAGE_PARAMS, TWINS
-
-Request = CreateCompletionRequest | GenerateImagesRequest
-# What the server and the dialects honour themselves, whatever the row says: they shape the answer's
-# transport, or are said in another field that the provider has.
-_OURS_IN_CHAT = {"stream_options"}
-_OURS_IN_IMAGES = {"response_format", "size", "width", "height"}
-_SIZES = {"size", "width", "height"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +28,39 @@ class Plan:
 
 def make(request: Request, roster: Roster) -> Plan:
     """Plans a request. Raises `NotFound` for unknown names, and what fits where nobody is left."""
-    images = isinstance(request, GenerateImagesRequest)
+    operation = operations.of(request)
     providers = [roster.named(name) for name in dict.fromkeys(request.providers) if name]
     model = request.model
     if not providers and (prefixed := _prefixed(model, roster)) is not None:
         provider, model = prefixed
         providers = [provider]
-    if not model and not images:
+    if not model and operation is not IMAGES:
         raise InvalidRequest("model is required.", reason="model_missing", param="model")
     candidates, passed_over = [], []
-    for provider in providers or _anyone(model, roster, images=images):
-        asked = _asked(model, provider) or next(iter(provider.image_models), "")
-        fault = _fault(provider, asked, request)
+    for provider in providers or _anyone(model, roster, operation):
+        asked = _asked(model, provider, operation)
+        fault = _fault(provider, asked, request, operation)
         if fault is None:
             candidates.append(Candidate(provider, asked))
         else:
             passed_over.append(Attempt(provider.id, asked, *fault))
     if not candidates:
-        hint = roster.suggest_image_model if images else roster.suggest_chat_model
-        raise outcome.nobody(model, passed_over, hint)
+        raise _nobody(model, request, passed_over, roster)
     return Plan(model, tuple(candidates), tuple(passed_over))
+
+
+def _nobody(model: str, request: Request, passed_over: list[Attempt], roster: Roster) -> InterferenceError:
+    """Nobody is left. The error says where the model is, or who takes the parameters."""
+    operation = operations.of(request)
+    causes = [attempt.cause for attempt in passed_over]
+    if "parameter_unsupported" not in causes or "not_enabled" in causes:
+        return outcome.nobody(model, passed_over, roster.suggest(model, operation))
+    picky = roster.named(passed_over[causes.index("parameter_unsupported")].provider)
+    param = refusals.of(picky.row, request, operation)[0].param
+    able = [provider for provider in roster.enabled if provider.models(operation)]
+    takers = [provider for provider in able if not refusals.of(provider.row, request, operation)]
+    having = [provider for provider in takers if model in provider.models(operation)]
+    return outcome.nobody_takes(model, param, passed_over, [p.id for p in having or takers])
 
 
 def _prefixed(model: str, roster: Roster) -> tuple[Provider, str] | None:
@@ -65,43 +70,29 @@ def _prefixed(model: str, roster: Roster) -> tuple[Provider, str] | None:
     return None if provider is None else (provider, rest)
 
 
-def _asked(model: str, provider: Provider) -> str:
-    """The model without the id of the provider that is asked, where it begins with it."""
-    return model if provider.has(model) else model.removeprefix(f"{provider.id}/")
+def _asked(model: str, provider: Provider, operation: Operation) -> str:
+    """The model without the id of the provider that is asked, where it begins with it; or the default."""
+    asked = model if provider.has(model) else model.removeprefix(f"{provider.id}/")
+    return asked or next(iter(provider.models(operation)), "")
 
 
-def _anyone(model: str, roster: Roster, *, images: bool) -> list[Provider]:
+def _anyone(model: str, roster: Roster, operation: Operation) -> list[Provider]:
     """Every enabled provider that is known to have the model, by priority."""
     return [
         provider
         for provider in roster.enabled
-        if (not model and images and provider.image_models)
-        or model in (provider.image_models if images else provider.chat_models)
+        if (provider.models(operation) and not model) or model in provider.models(operation)
     ]
 
 
-def _fault(provider: Provider, model: str, request: Request) -> tuple[Cause, str] | None:
+def _fault(
+    provider: Provider, model: str, request: Request, operation: Operation
+) -> tuple[Cause, str] | None:
     """Why a provider cannot take the request: cause and message."""
-    images = isinstance(request, GenerateImagesRequest)
     if provider.reason:
         return "not_enabled", f"not enabled ({provider.reason})"
-    if not model or not provider.may_have(model, images=images):
-        kind = "image model" if images else "chat model"
-        return "no_such_model", f"no {kind} {model}".rstrip()
-    if provider.row.unsupported == "drop":
-        return None
-    honoured = provider.row.image_params if images else provider.row.params
-    refused = [name for name in _given(request) if not {name, TWINS.get(name)} & set(honoured)]
-    if isinstance(request, GenerateImagesRequest) and not _SIZES & set(honoured):
-        refused += ["size"] if request.width or request.size not in ("", "auto") else []
-    return ("parameter_unsupported", f"does not take {', '.join(refused)}") if refused else None
-
-
-def _given(request: Request) -> list[str]:
-    """The parameters of a request that a provider must take to answer it as it was meant."""
-    known = set(IMAGE_PARAMS) - _OURS_IN_IMAGES
-    if isinstance(request, CreateCompletionRequest):
-        known = set(CHAT_PARAMS) - _OURS_IN_CHAT
-    if request.n == 1:  # the default, which some clients always send
-        known.discard("n")
-    return [field.name for field, _ in request.ListFields() if field.name in known]
+    if not model or not provider.may_have(model, operation):
+        return "no_such_model", f"no {operation.noun} {model}".rstrip()
+    if refused := refusals.of(provider.row, request, operation):
+        return "parameter_unsupported", f"does not take {', '.join(map(str, refused))}"
+    return None

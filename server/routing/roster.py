@@ -1,11 +1,13 @@
 """Who there is to ask: each provider with its key, its driver, and the models that it is known to have."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
+from server import operations
 from server.drivers.base import Driver, Target
 from server.errors import NotFound
+from server.operations import CHAT, TEXT_COMPLETIONS, Operation
 from server.rows import Row
 
 _MAX_DISCOVERED = 5000  # models; no provider has as many
@@ -16,7 +18,7 @@ _MAX_COMPARED = 200  # names that a misspelt one is compared with, which takes a
 class Provider:
     """A catalog row at run time, with the models that it is known to have, by public name.
 
-    `chat_models` and `image_models` are all of them, `vision_models` those of the first that read images.
+    `vision_models` are those of its chat models that read images.
     """
 
     def __init__(self, row: Row, driver: Driver, key: str | None) -> None:
@@ -36,6 +38,8 @@ class Provider:
         """Why no request goes to it and what to do about it; empty where it is enabled."""
         if self.row.key_env and not self.row.key_optional and not self.key:
             return f"set {self.row.key_env}"
+        if self.row.base_url_env and not self.row.base_url:
+            return f"set {self.row.base_url_env}"
         return self.unreachable
 
     @property
@@ -47,39 +51,67 @@ class Provider:
         """Takes the upstream's own list of models, in place of the last one."""
         row = self.row
         found = [name for name in discovered[:_MAX_DISCOVERED] if len(name) <= _MAX_NAME]
-        chat = [name for name, own in row.aliases.items() if not self._draws(own)]
-        images = [name for name, own in row.aliases.items() if self._draws(own)]
-        chat += [name for name in (*row.models, *found) if not self._draws(name)]
-        images += [name for name in row.image_models if not _is_pattern(name)]
-        images += [name for name in found if self._draws(name)]
+        known = dict.fromkeys((*row.aliases, *row.models, *found))
         hidden = {name for name in found if _matches(name, row.hidden_models)}
-        self.chat_models = tuple(name for name in dict.fromkeys(chat) if name not in hidden)
-        self.image_models = tuple(dict.fromkeys(images))
+        shown = [name for name in known if name not in hidden]
+        self._models = {
+            operation.name: self._doing(operation, shown if operation is CHAT else known)
+            for operation in operations.ALL
+        }
         self.vision_models = tuple(
-            name for name in self.chat_models if _matches(row.aliases.get(name, name), row.vision_models)
+            name for name in self.models(CHAT) if _matches(self._own(name), row.vision_models)
         )
-        self._listed = frozenset((*self.chat_models, *self.image_models))
+        self._listed = frozenset(name for names in self._models.values() for name in names)
+
+    def models(self, operation: Operation) -> tuple[str, ...]:
+        """The models that it is known to have for an operation."""
+        return self._models[operation.name]
+
+    def operations(self) -> dict[str, list[Operation]]:
+        """All the models that it is known to have, each with what it does."""
+        found: dict[str, list[Operation]] = {}
+        for operation in operations.ALL:
+            for name in self.models(operation):
+                found.setdefault(name, []).append(operation)
+        return found
+
+    def _doing(self, operation: Operation, known: Iterable[str]) -> tuple[str, ...]:
+        """Of the names known those that do it, and those that the row names for it."""
+        row = self.row
+        apart = (*row.image_models, *row.embedding_models)  # these do nothing else
+        if operation is CHAT:
+            return tuple(name for name in known if not _matches(self._own(name), apart))
+        named = row.models_of(operation)
+        others = apart if operation is TEXT_COMPLETIONS else ()
+        literal = [name for name in named if not _is_pattern(name)]
+        matching = [
+            name
+            for name in known
+            if _matches(self._own(name), named) and not _matches(self._own(name), others)
+        ]
+        return tuple(dict.fromkeys([*literal, *matching]))
+
+    def _own(self, name: str) -> str:
+        """The provider's own name of a model."""
+        return self.row.aliases.get(name, name)
 
     def target(self, model: str) -> Target:
         """Where an attempt with this public model name goes."""
-        return Target(self.row, self.row.aliases.get(model, model), self.key)
+        return Target(self.row, self._own(model), self.key)
 
     def has(self, model: str) -> bool:
         """Whether it is known to have a model."""
         return model in self._listed
 
-    def may_have(self, model: str, *, images: bool) -> bool:
+    def may_have(self, model: str, operation: Operation) -> bool:
         """Whether the provider, when named, should be asked for a model.
 
         An upstream's list is a hint (it may leave out dated names and variants): the upstream itself
         says whether it has the model. A list in the row, without discovery, is the whole truth.
         """
-        if images:
-            return model in self.image_models or self._draws(model)
-        return self.row.discover or model in self.chat_models
-
-    def _draws(self, name: str) -> bool:
-        return _matches(name, self.row.image_models)
+        if operation is CHAT and self.row.discover:
+            return True
+        return model in self.models(operation) or _matches(model, self.row.models_of(operation))
 
 
 class Roster:
@@ -111,25 +143,17 @@ class Roster:
             param="provider",
         )
 
-    def suggest_chat_model(self, model: str) -> str:
-        """A hint for a chat model that nobody who was asked has: who has it, or what comes close."""
-        return self._suggest(model, "a chat model", lambda p: p.chat_models, "it makes images")
-
-    def suggest_image_model(self, model: str) -> str:
-        """The same for a model that is to make images."""
-        return self._suggest(model, "an image model", lambda p: p.image_models, "it chats")
-
-    def _suggest(
-        self, model: str, kind: str, models: Callable[[Provider], Sequence[str]], otherwise: str
-    ) -> str:
-        having = [provider for provider in self if model in models(provider)]
+    def suggest(self, model: str, operation: Operation) -> str:
+        """A hint for a model that nobody who was asked has: who has it, or what comes close to it."""
+        having = [provider for provider in self if model in provider.models(operation)]
         if enabled := [provider.id for provider in having if provider.enabled]:
             return f" {' and '.join(enabled[:3])} has it."
         if having:
             return f" {having[0].id} has it, but is not enabled: {having[0].reason}."
-        if any(provider.has(model) for provider in self.enabled):
-            return f" {model} is not {kind}: {otherwise}."
-        known = {name for provider in self.enabled for name in models(provider)}
+        for other in operations.ALL:
+            if any(model in provider.models(other) for provider in self.enabled):
+                return f" {model} is not {_a(operation.noun)}, it is {_a(other.noun)}."
+        known = {name for provider in self.enabled for name in provider.models(operation)}
         alike = sorted(known, key=lambda name: _unlike(name, model))[:_MAX_COMPARED]
         close = difflib.get_close_matches(model[:_MAX_NAME], alike, n=3, cutoff=0.5)
         return f" Did you mean {' or '.join(close)}?" if close else ""
@@ -145,6 +169,10 @@ class Roster:
 def _unlike(name: str, other: str) -> int:
     """How many characters one has and the other has not: cheap, to find those worth comparing."""
     return len(set(name) ^ set(other))
+
+
+def _a(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def _is_pattern(name: str) -> bool:

@@ -3,20 +3,21 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TypeVar
+from typing import overload
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
+from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCompletion
+from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest, CreateEmbeddingsResponse
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server.errors import Attempt, AttemptFailed, Cause, InterferenceError, TimedOut
+from server.operations import Answer, Chunk, Request, StreamRequest
 from server.routing import attempt, outcome, plan
 from server.routing.attempt import Deadline
 from server.routing.plan import Candidate, Plan
 from server.routing.roster import Roster
-
-T = TypeVar("T")
 
 
 class _Journal:
@@ -79,37 +80,47 @@ class _Journal:
 
 
 class Router:
-    """Answers requests with the providers of a roster."""
+    """Answers requests with the providers of a roster. Raises `InterferenceError`."""
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
 
-    async def complete(self, request: CreateCompletionRequest, deadline: Deadline) -> ChatCompletion:
-        """Answers whole. Raises `InterferenceError`."""
+    @overload
+    async def answer(self, request: CreateCompletionRequest, deadline: Deadline) -> ChatCompletion: ...
+    @overload
+    async def answer(self, request: CreateTextCompletionRequest, deadline: Deadline) -> TextCompletion: ...
+    @overload
+    async def answer(
+        self, request: CreateEmbeddingsRequest, deadline: Deadline
+    ) -> CreateEmbeddingsResponse: ...
+    @overload
+    async def answer(
+        self, request: GenerateImagesRequest, deadline: Deadline
+    ) -> GenerateImagesResponse: ...
+    async def answer(self, request: Request, deadline: Deadline) -> Answer:
+        """Answers whole; images in base64 where the request says so."""
+        made = plan.make(request, self._roster)
+        journal = _Journal(made)
+        for candidate in made.candidates:
+            journal.begin(deadline)
+            try:
+                return await attempt.whole(candidate, _ask(candidate, request), deadline)
+            except AttemptFailed as error:
+                journal.failed(candidate, error)
+            except InterferenceError as error:
+                raise journal.ended(candidate, error) from None
+        raise journal.all_failed()
 
-        def call(candidate: Candidate) -> Awaitable[ChatCompletion]:
-            provider = candidate.provider
-            return provider.driver.complete(request, provider.target(candidate.model))
-
-        return await self._first(plan.make(request, self._roster), call, deadline)
-
-    async def images(self, request: GenerateImagesRequest, deadline: Deadline) -> GenerateImagesResponse:
-        """Makes images, in base64 where the request says so. Raises `InterferenceError`."""
-
-        async def call(candidate: Candidate) -> GenerateImagesResponse:
-            provider = candidate.provider
-            made = await provider.driver.images(request, provider.target(candidate.model))
-            if request.response_format == "b64_json" and not all(i.b64_json for i in made.data):
-                raise AttemptFailed("broken_answer", "gave an address where base64 was asked for")
-            await asyncio.to_thread(_check_base64, made)
-            return made
-
-        return await self._first(plan.make(request, self._roster), call, deadline)
-
-    async def stream(
+    @overload
+    def stream(
         self, request: CreateCompletionRequest, deadline: Deadline
-    ) -> AsyncGenerator[ChatCompletionChunk, None]:
-        """Answers in chunks. Raises `InterferenceError`, before the first chunk or after any."""
+    ) -> AsyncGenerator[ChatCompletionChunk, None]: ...
+    @overload
+    def stream(
+        self, request: CreateTextCompletionRequest, deadline: Deadline
+    ) -> AsyncGenerator[TextCompletion, None]: ...
+    async def stream(self, request: StreamRequest, deadline: Deadline) -> AsyncGenerator[Chunk, None]:
+        """Answers in chunks. Raises before the first chunk or after any."""
         made = plan.make(request, self._roster)
         journal = _Journal(made)
         for candidate in made.candidates:
@@ -129,17 +140,15 @@ class Router:
                 raise journal.ended(candidate, error) from None
         raise journal.all_failed()
 
-    async def _first(self, made: Plan, call: Callable[[Candidate], Awaitable[T]], deadline: Deadline) -> T:
-        journal = _Journal(made)
-        for candidate in made.candidates:
-            journal.begin(deadline)
-            try:
-                return await attempt.whole(candidate, call(candidate), deadline)
-            except AttemptFailed as error:
-                journal.failed(candidate, error)
-            except InterferenceError as error:
-                raise journal.ended(candidate, error) from None
-        raise journal.all_failed()
+
+async def _ask(candidate: Candidate, request: Request) -> Answer:
+    provider = candidate.provider
+    answer = await provider.driver.answer(request, provider.target(candidate.model))
+    if isinstance(request, GenerateImagesRequest) and isinstance(answer, GenerateImagesResponse):
+        if request.response_format == "b64_json" and not all(image.b64_json for image in answer.data):
+            raise AttemptFailed("broken_answer", "gave an address where base64 was asked for")
+        await asyncio.to_thread(_check_base64, answer)
+    return answer
 
 
 def _check_base64(made: GenerateImagesResponse) -> None:

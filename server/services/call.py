@@ -7,7 +7,8 @@ from typing import Any
 
 import grpc.aio
 
-from server.errors import Unavailable
+from server.errors import InvalidRequest, Unavailable
+from server.operations import Request
 from server.routing.attempt import Deadline
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -35,6 +36,24 @@ def ending() -> Iterator[None]:
 def metadata(context: Context) -> Mapping[str, str]:
     """The call's headers, names in lower case; of a repeated one the last."""
     return {key: str(value) for key, value in context.invocation_metadata() or ()}
+
+
+def chosen(context: Context) -> list[str]:
+    """The providers that the path of a REST call names (`/api/{provider}/v1/...`)."""
+    return metadata(context).get("x-interference-provider", "").split()
+
+
+def choose(request: Request, context: Context) -> None:
+    """Makes the path's providers those of the request. Raises `InvalidRequest` where that names others."""
+    if not (names := chosen(context)):
+        return
+    if request.providers and list(request.providers) != names:
+        raise InvalidRequest(
+            f"provider is {' '.join(request.providers)} in the body and {' '.join(names)} in the path; "
+            "name it in one place.",
+            param="provider",
+        )
+    request.providers[:] = names
 
 
 def is_rest(headers: Mapping[str, str]) -> bool:

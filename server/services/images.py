@@ -32,8 +32,9 @@ class Images(ImagesServicer):
         self, request: GenerateImagesRequest, context: Context
     ) -> GenerateImagesResponse:
         """Makes images."""
+        call.choose(request, context)
         validate.images(request)
-        made = await self._router.images(request, call.deadline(context))
+        made = await self._router.answer(request, call.deadline(context))
         if request.response_format != "b64_json":
             base = self._base(call.metadata(context))
             drawn = [image for image in made.data if not image.url]

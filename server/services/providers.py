@@ -9,8 +9,10 @@ from interference.v1.providers_pb2 import (
     ProviderDetails,
 )
 from interference.v1.providers_pb2_grpc import ProvidersServicer
+from server import operations
+from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS
 from server.routing.roster import Roster
-from server.services import validate
+from server.services import call, validate
 from server.services.call import Context
 
 
@@ -24,7 +26,11 @@ class Providers(ProvidersServicer):
         self, request: ListProvidersRequest, context: Context
     ) -> AsyncIterator[Provider]:
         """Lists the enabled providers, by priority."""
-        for provider in self._roster.enabled:
+        names = call.chosen(context)
+        chosen = [self._roster.named(name) for name in names] if names else self._roster
+        for provider in chosen:
+            if not provider.enabled:
+                continue
             row = provider.row
             yield Provider(id=row.id, object="provider", url=row.url, label=row.label or row.id)
 
@@ -33,16 +39,17 @@ class Providers(ProvidersServicer):
         validate.provider(request.provider)
         provider = self._roster.named(request.provider)
         row = provider.row
-        params = (*row.params, *row.image_params) if provider.image_models else row.params
-        if not provider.chat_models and provider.image_models:
-            params = row.image_params
+        done = [operation for operation in operations.ALL if provider.models(operation)] or [CHAT]
+        params = [name for operation in done for name in row.params_of(operation)]
         return ProviderDetails(
             id=row.id,
             object="provider",
             url=row.url,
             label=row.label or row.id,
-            models=provider.chat_models,
-            image_models=provider.image_models,
+            models=provider.models(CHAT),
+            text_models=provider.models(TEXT_COMPLETIONS),
+            embedding_models=provider.models(EMBEDDINGS),
+            image_models=provider.models(IMAGES),
             vision_models=provider.vision_models,
             params=list(dict.fromkeys(params)),
             enabled=provider.enabled,

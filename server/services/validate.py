@@ -4,12 +4,17 @@ Ranges that vendors differ in are theirs to check.
 """
 
 import re
+from collections.abc import Sequence
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completions_pb2 import CreateTextCompletionRequest
+from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
+from interference.v1.input_pb2 import TextInput
 from interference.v1.message_pb2 import ContentPart
 from server import forms
 from server.errors import InvalidRequest
+from server.operations import Request, StreamRequest
 
 _MAX_PROVIDERS = 32
 _MAX_ID = 64  # characters
@@ -18,6 +23,7 @@ _MAX_CHOICES = 128
 _MAX_MESSAGES = 20_000
 _MAX_PARTS = 20_000
 _MAX_TOOLS = 2_000
+_MAX_INPUTS = 2_048
 _MAX_IMAGES = 10
 _MAX_SIDE = 16_384
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}|auto")
@@ -44,6 +50,34 @@ def chat(request: CreateCompletionRequest) -> None:
     if request.HasField("n") and not 1 <= request.n <= _MAX_CHOICES:
         raise _wrong("n", f"must be 1 to {_MAX_CHOICES}")
     _texts(request)
+
+
+def text(request: CreateTextCompletionRequest) -> None:
+    """Raises `InvalidRequest` that names the field at fault."""
+    _providers(request)
+    _inputs(request.prompt, "prompt")
+    if request.HasField("n") and not 1 <= request.n <= _MAX_CHOICES:
+        raise _wrong("n", f"must be 1 to {_MAX_CHOICES}")
+    _texts(request)
+
+
+def embeddings(request: CreateEmbeddingsRequest) -> None:
+    """Raises `InvalidRequest` that names the field at fault."""
+    _providers(request)
+    _inputs(request.input, "input")
+    if request.encoding_format not in ("", "float", "base64"):
+        raise _wrong("encoding_format", "must be float or base64")
+    if request.HasField("dimensions") and request.dimensions < 1:
+        raise _wrong("dimensions", "must be at least 1")
+    _texts(request)
+
+
+def not_streamed(request: StreamRequest, sibling: str) -> None:
+    """Raises `InvalidRequest` where a unary call is asked to stream."""
+    if request.stream:
+        raise InvalidRequest(
+            f"stream must be true or false over REST; over gRPC call {sibling}.", param="stream"
+        )
 
 
 def images(request: GenerateImagesRequest) -> None:
@@ -82,7 +116,17 @@ def model(name: str) -> None:
         raise _wrong("model", f"must be at most {_MAX_MODEL} characters")
 
 
-def _providers(request: CreateCompletionRequest | GenerateImagesRequest) -> None:
+def _inputs(given: Sequence[TextInput], name: str) -> None:
+    if not given:
+        raise _wrong(name, "is required: a text, tokens, or a list of either")
+    if len(given) > _MAX_INPUTS:
+        raise _wrong(name, f"must be at most {_MAX_INPUTS}")
+    for index, one in enumerate(given):
+        if one.HasField("text") == bool(one.tokens) and not one.extra_json:
+            raise _wrong(f"{name}[{index}]", "must hold one of text, tokens")
+
+
+def _providers(request: Request) -> None:
     if len(request.providers) > _MAX_PROVIDERS:
         raise _wrong("provider", f"must be at most {_MAX_PROVIDERS} ids")
     for name in request.providers:
@@ -100,7 +144,7 @@ def _part(part: ContentPart, where: str) -> None:
         raise _wrong(f"{where}.type", f"is {part.type}, but {given[0]} is given")
 
 
-def _texts(request: CreateCompletionRequest | GenerateImagesRequest) -> None:
+def _texts(request: Request) -> None:
     for field, fault in forms.check(request):
         raise _wrong(field, fault)
 

@@ -33,9 +33,19 @@ def test_models_are_listed_once_with_their_providers(service: Service) -> None:
         "vision": False,
         "provider": False,
         "providers": ["Echo"],
+        "capabilities": ["chat"],
+        "params": ["max_tokens", "max_completion_tokens", "stop", "n", "stream_options"],
     }
     assert found["canvas"]["image"] is True
     assert "no-key" not in found["m"]["providers"]
+
+
+def test_a_model_tells_what_its_providers_can_do_with_it(service: Service) -> None:
+    model = get(service, "models/ok/m").json()
+    assert model["capabilities"] == ["chat", "tools", "json_schema", "reasoning", "logprobs", "audio"]
+    assert {"tools", "seed", "verbosity"} <= set(model["params"])
+    assert get(service, "models/canvas").json()["capabilities"] == ["images"]
+    assert get(service, "models/picky/m").json()["params"] == ["seed"]
 
 
 @pytest.mark.parametrize("name", ["m", "ok/m", "Echo/echo"])

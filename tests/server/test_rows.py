@@ -43,6 +43,26 @@ def test_a_row_that_lists_no_parameters_takes_all() -> None:
         pytest.param(
             "providers: [{id: A, driver: openai, base_url: 'http://u:p@h/v1'}]", "base_url", id="a user"
         ),
+        pytest.param("providers: [{id: A, driver: echo, base_url_env: a-b}]", "A: base_url_env:", id="url"),
+        pytest.param(
+            "providers: [{id: A, driver: echo, profile: {paths: {x: y}}}]", "paths.x: is none of", id="path"
+        ),
+        pytest.param(
+            "providers: [{id: A, driver: echo, profile: {refuses: {n: [1]}}}]", "profile.refuses", id="kind"
+        ),
+        pytest.param(
+            "providers: [{id: A, driver: echo, profile: {refuses: {seed: [x]}}}]",
+            "refuses.seed",
+            id="refuses",
+        ),
+        pytest.param(
+            "providers: [{id: A, driver: echo, profile: {tool_call_ids: '['}}]",
+            "tool_call_ids",
+            id="pattern",
+        ),
+        pytest.param(
+            "providers: [{id: A, driver: echo, profile: {key_header: 'a b'}}]", "key_header", id="header"
+        ),
         pytest.param("providers: [{id: A, driver: echo, modles: []}]", "modles", id="misspelt"),
         pytest.param("providers: [{id: A, driver: echo, priority: high}]", "row A: priority:", id="type"),
         pytest.param("providers: [{id: A, driver: echo, limits: {idle: 0}}]", "limits.idle", id="limit"),

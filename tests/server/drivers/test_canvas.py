@@ -17,7 +17,7 @@ TARGET = Target(Row(id="Canvas", driver="canvas"), "canvas")
 
 
 async def images(**fields: Any) -> list[bytes]:
-    made = await CanvasDriver().images(GenerateImagesRequest(prompt="dusk", **fields), TARGET)
+    made = await CanvasDriver().answer(GenerateImagesRequest(prompt="dusk", **fields), TARGET)
     return [base64.b64decode(item.b64_json) for item in made.data]
 
 

@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
 from interference.v1.message_pb2 import ChatMessage
 from server.drivers.base import Target
 from server.drivers.echo import EchoDriver
+from server.errors import AttemptFailed
 from server.rows import Row
 
 TARGET = Target(Row(id="Echo", driver="echo"), "echo")
@@ -34,13 +36,13 @@ def ask(text: str = "one two  three", **fields: Any) -> CreateCompletionRequest:
     ],
 )
 async def test_the_last_user_message_comes_back(fields: dict[str, Any], content: str, reason: str) -> None:
-    answer = await EchoDriver().complete(ask(**fields), TARGET)
+    answer = await EchoDriver().answer(ask(**fields), TARGET)
     assert answer.choices[0].message.content == content
     assert answer.choices[0].finish_reason == reason
 
 
 async def test_usage_counts_words() -> None:
-    usage = (await EchoDriver().complete(ask(n=2), TARGET)).usage
+    usage = (await EchoDriver().answer(ask(n=2), TARGET)).usage
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (7, 6, 13)
 
 
@@ -64,7 +66,14 @@ async def test_a_stream_ends_with_the_usage_where_it_was_asked_for() -> None:
     assert not last.choices
 
 
+async def test_echo_does_nothing_but_chat() -> None:
+    asked = CreateEmbeddingsRequest(model="echo")
+    with pytest.raises(AttemptFailed) as failed:
+        await EchoDriver().answer(asked, TARGET)
+    assert failed.value.cause == "no_such_model"
+
+
 async def test_a_conversation_without_text_is_answered_too() -> None:
     request = CreateCompletionRequest(messages=[ChatMessage(role="user")])
-    answer = await EchoDriver().complete(request, TARGET)
+    answer = await EchoDriver().answer(request, TARGET)
     assert "no text" in answer.choices[0].message.content

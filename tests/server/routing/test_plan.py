@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completions_pb2 import CreateTextCompletionRequest
+from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
 from server.drivers.echo import EchoDriver
 from server.errors import InvalidRequest, NotFound, Unavailable
+from server.operations import Request
 from server.routing import plan
 from server.routing.roster import Provider, Roster
 from server.rows import Row
@@ -28,6 +31,7 @@ ROSTER = Roster(
         provider("C", "key", key_env="C_KEY", discover=True, models=(), discovered=("found", "pic-1")),
         provider("D", key_env="D_KEY", models=("m", "d")),
         provider("I", models=(), image_models=("i",)),
+        provider("E", models=("e",), embedding_models=("vec", "vec-*"), text_models=("*",)),
         provider("P", "key", discover=True, models=(), discovered=("pic-1",), image_models=("pic-*",)),
     ]
 )
@@ -93,7 +97,7 @@ def test_images_are_planned(fields: dict[str, Any], asked: list[tuple[str, str]]
         pytest.param({"model": "m", "providers": ["A", "Zzz"]}, NotFound, "'Zzz'", id="unknown name"),
         pytest.param({"model": "d"}, NotFound, "D has it, but is not enabled: set D_KEY", id="no key"),
         pytest.param({"model": "b", "providers": ["A"]}, NotFound, "b. B has it.", id="who has it"),
-        pytest.param({"model": "i"}, NotFound, "i is not a chat model: it makes images", id="images"),
+        pytest.param({"model": "i"}, NotFound, "i is not a chat model, it is an image model", id="images"),
         pytest.param({"model": "fuond"}, NotFound, "Did you mean found?", id="misspelt"),
         pytest.param({"model": "x", "providers": ["A", "B"]}, NotFound, "A: no chat model x", id="model"),
         pytest.param({"model": "a/m"}, NotFound, "a/m", id="a slash after no provider's id"),
@@ -101,6 +105,7 @@ def test_images_are_planned(fields: dict[str, Any], asked: list[tuple[str, str]]
         pytest.param(
             {"model": "b", "top_p": 0.5}, InvalidRequest, "B: does not take top_p", id="parameter"
         ),
+        pytest.param({"model": "b", "top_p": 0.5}, InvalidRequest, ". A, C, E would take", id="takers"),
         pytest.param({"model": ""}, InvalidRequest, "model is required", id="no model"),
     ],
 )
@@ -110,6 +115,26 @@ def test_where_nobody_can_be_asked_the_error_says_why(
     with pytest.raises(error) as raised:
         chat(**fields)
     assert told in str(raised.value)
+
+
+def test_where_parameters_are_refused_the_first_is_named() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        chat(model="b", seed=1, top_p=0.5, temperature=1)
+    assert raised.value.param == "temperature"
+
+
+def test_embeddings_and_texts_are_planned_by_models_of_their_own() -> None:
+    def asked(request: Request) -> list[tuple[str, str]]:
+        made = plan.make(request, ROSTER)
+        return [(candidate.provider.id, candidate.model) for candidate in made.candidates]
+
+    assert asked(CreateEmbeddingsRequest(model="vec")) == [("E", "vec")]
+    assert asked(CreateEmbeddingsRequest(model="vec-2", providers=["E"])) == [("E", "vec-2")]
+    assert asked(CreateTextCompletionRequest(model="e")) == [("E", "e")]
+    with pytest.raises(NotFound, match="vec is not a text model, it is an embedding model"):
+        asked(CreateTextCompletionRequest(model="vec"))
+    with pytest.raises(NotFound, match="E: no embedding model m"):
+        asked(CreateEmbeddingsRequest(model="m", providers=["E"]))
 
 
 def test_who_was_passed_over_is_remembered() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.drivers.deltas import joined
+from server.drivers.openai.deltas import joined
 
 Chunk = dict[str, Any]
 

@@ -1,0 +1,61 @@
+"""OpenAI's dialect, as OpenAI and every OpenAI-compatible server speaks it: a pure translator.
+
+What a vendor does differently is said in its row's profile and parameters, never here.
+https://platform.openai.com/docs/api-reference
+"""
+
+from typing import TYPE_CHECKING
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completions_pb2 import CreateTextCompletionRequest
+from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
+from interference.v1.images_pb2 import GenerateImagesRequest
+from server.drivers import failures
+from server.drivers.base import StreamTranslator, Target, Translator
+from server.drivers.openai import wire
+from server.drivers.openai.chat import ChatTranslator
+from server.drivers.openai.embeddings import EmbeddingsTranslator
+from server.drivers.openai.images import ImagesTranslator
+from server.drivers.openai.text import TextTranslator
+from server.errors import AttemptFailed
+from server.transport import HttpAnswer, HttpRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from server.operations import Request, StreamRequest
+
+
+class OpenAIDialect:
+    """All that the dialect has; one instance serves all requests."""
+
+    def __init__(self) -> None:
+        chat, text = ChatTranslator(), TextTranslator()
+        self.streams: Mapping[type[StreamRequest], StreamTranslator] = {
+            CreateCompletionRequest: chat,
+            CreateTextCompletionRequest: text,
+        }
+        self.translators: Mapping[type[Request], Translator] = {
+            CreateCompletionRequest: chat,
+            CreateTextCompletionRequest: text,
+            CreateEmbeddingsRequest: EmbeddingsTranslator(),
+            GenerateImagesRequest: ImagesTranslator(),
+        }
+
+    def models_request(self, target: Target) -> HttpRequest:
+        """GET /models."""
+        return HttpRequest("GET", wire.url(target, "models"), wire.headers(target))
+
+    def models(self, answer: HttpAnswer) -> list[str]:
+        """`{"data": [{"id": ...}]}`, or at some servers the bare list."""
+        decoded = wire.decode(answer.body)
+        listed = decoded.get("data") if isinstance(decoded, dict) else decoded
+        if not isinstance(listed, list):
+            raise AttemptFailed(wire.BROKEN, "answered with no list of models")
+        ids = (item.get("id") for item in listed if isinstance(item, dict))
+        # Gemini lists `models/gemini-...` and takes the name with and without the prefix.
+        return [name.removeprefix("models/") for name in ids if isinstance(name, str) and name]
+
+    def failure(self, answer: HttpAnswer, target: Target) -> Exception:
+        """Reads an answer that is no success."""
+        return failures.read(answer.status, answer.headers, wire.try_decode(answer.body), target)

@@ -1,0 +1,41 @@
+"""The body of a request in the dialect, as the parameters and the profile of the provider's row have it."""
+
+from typing import Any
+
+from server import forms
+from server.drivers.base import Target
+from server.drivers.openai import messages
+from server.operations import CHAT, Request, of
+from server.profile import Profile
+from server.rows import TWINS
+
+
+def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[str, Any]:
+    """The members that the provider takes, by the provider's names, without those in `skip`."""
+    operation, row = of(request), target.row
+    honoured = row.params_of(operation)
+    body = forms.lower(request, skip | {"model", "providers"})
+    for name, twin in TWINS.items():
+        if name in body and name not in honoured and twin in honoured:
+            body.setdefault(twin, body.pop(name))
+    if row.unsupported == "drop" or getattr(request, "n", None) == 1:
+        body = {
+            name: value
+            for name, value in body.items()
+            if name in honoured or name not in operation.fields or name in operation.ours
+        }
+    if operation is CHAT:
+        messages.mend(body, row.profile)
+    return {"model": target.model, **_translated(body, row.profile)}
+
+
+def _translated(body: dict[str, Any], profile: Profile) -> dict[str, Any]:
+    """Says parameters in the vendor's words."""
+    translated: dict[str, Any] = {}
+    for name, value in body.items():
+        other = profile.values.get(name, {}).get(value) if isinstance(value, str) else None
+        if isinstance(other, dict):
+            translated |= other
+        else:
+            translated[profile.names.get(name, name)] = value if other is None else other
+    return translated

@@ -1,0 +1,79 @@
+"""Chat completions. https://platform.openai.com/docs/api-reference/chat"""
+
+from typing import Any
+from uuid import uuid4
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
+from server import forms
+from server.drivers.base import Target
+from server.drivers.openai import body, reading, wire
+from server.drivers.openai.calls import CallIndexes
+from server.drivers.openai.stream import StreamDecoder
+from server.errors import AttemptFailed
+from server.operations import CHAT, StreamRequest, of
+from server.transport import HttpAnswer, HttpRequest
+
+_STREAMING = frozenset({"stream", "stream_options"})
+
+
+def stream_members(request: StreamRequest, target: Target) -> dict[str, Any]:
+    """The members that ask for a stream."""
+    members: dict[str, Any] = {"stream": True}
+    if request.HasField("stream_options") and "stream_options" in target.row.params_of(of(request)):
+        members["stream_options"] = forms.lower(request.stream_options)
+    return members
+
+
+class ChatTranslator:
+    """Translates chat completions."""
+
+    def request(self, request: CreateCompletionRequest, target: Target, *, stream: bool) -> HttpRequest:
+        """POST /chat/completions."""
+        asked = body.of_request(request, target, _STREAMING)
+        return wire.post(target, CHAT, asked | stream_members(request, target) if stream else asked)
+
+    def answer(self, answer: HttpAnswer, _: CreateCompletionRequest, target: Target) -> ChatCompletion:
+        """Reads a whole completion."""
+        decoded = wire.answered(answer, target, "message")
+        if not isinstance(decoded.get("choices"), list) or not decoded["choices"]:
+            raise AttemptFailed(wire.BROKEN, "answered without choices", status=answer.status)
+        completion = wire.lift(ChatCompletion, decoded, reading.SPELLINGS)
+        if not completion.choices or not all(c.HasField("message") for c in completion.choices):
+            raise AttemptFailed(wire.BROKEN, "answered with choices of another shape")
+        wire.complete(completion, target)
+        completion.id = completion.id or f"chatcmpl-{uuid4().hex}"
+        completion.object = "chat.completion"
+        for index, choice in enumerate(completion.choices):
+            if not choice.HasField("index"):
+                choice.index = index
+            choice.message.role = choice.message.role or "assistant"
+            reading.name_calls(choice.message)
+            reading.finished(choice, target.row.profile, called=bool(choice.message.tool_calls))
+        return completion
+
+    def decoder(self, request: CreateCompletionRequest, target: Target) -> "ChatDecoder":
+        """Reads a streamed completion."""
+        return ChatDecoder(target, include_usage=request.stream_options.include_usage)
+
+
+class ChatDecoder(StreamDecoder[ChatCompletionChunk]):
+    """Reads the events of one stream of a chat completion."""
+
+    _member = "delta"
+
+    def __init__(self, target: Target, *, include_usage: bool) -> None:
+        super().__init__(target, include_usage=include_usage)
+        self._id = f"chatcmpl-{uuid4().hex}"
+        self._calls: dict[int, CallIndexes] = {}
+
+    def _read(self, decoded: dict[str, Any]) -> ChatCompletionChunk:
+        chunk = wire.lift(ChatCompletionChunk, decoded, reading.SPELLINGS)
+        chunk.object = "chat.completion.chunk"
+        for index, choice in enumerate(chunk.choices):
+            if not choice.HasField("index"):
+                choice.index = index
+            if choice.delta.tool_calls:
+                self._calls.setdefault(choice.index, CallIndexes()).settle(choice.delta.tool_calls)
+            reading.finished(choice, self._target.row.profile, called=choice.index in self._calls)
+        return chunk

@@ -1,0 +1,36 @@
+"""The Completions service."""
+
+from collections.abc import AsyncIterator
+
+from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCompletion
+from interference.v1.completions_pb2_grpc import CompletionsServicer
+from server.routing.router import Router
+from server.services import call, validate
+from server.services.call import Context
+from server.services.streaming import told
+
+
+class Completions(CompletionsServicer):
+    """Continues texts."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def CreateTextCompletion(
+        self, request: CreateTextCompletionRequest, context: Context
+    ) -> TextCompletion:
+        """Answers whole."""
+        validate.not_streamed(request, "StreamTextCompletion")
+        call.choose(request, context)
+        validate.text(request)
+        return await self._router.answer(request, call.deadline(context))
+
+    async def StreamTextCompletion(
+        self, request: CreateTextCompletionRequest, context: Context
+    ) -> AsyncIterator[TextCompletion]:
+        """Answers in chunks."""
+        call.choose(request, context)
+        validate.text(request)
+        chunks = self._router.stream(request, call.deadline(context))
+        async for chunk in told(chunks, TextCompletion, context):
+            yield chunk

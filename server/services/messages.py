@@ -1,0 +1,23 @@
+"""The Messages service."""
+
+from collections.abc import AsyncIterator
+
+from google.api.httpbody_pb2 import HttpBody
+
+from interference.v1.messages_pb2_grpc import MessagesServicer
+from server.ingress import messages
+from server.routing.router import Router
+from server.services import translated
+from server.services.call import Context
+
+
+class Messages(MessagesServicer):
+    """Answers conversations in Anthropic's Messages format."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def CreateMessage(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
+        """Answers whole or in events, as the request says."""
+        async for part in translated.answer(messages.read, request, self._router, context):
+            yield part

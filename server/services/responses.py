@@ -1,0 +1,23 @@
+"""The Responses service."""
+
+from collections.abc import AsyncIterator
+
+from google.api.httpbody_pb2 import HttpBody
+
+from interference.v1.responses_pb2_grpc import ResponsesServicer
+from server.ingress import responses
+from server.routing.router import Router
+from server.services import translated
+from server.services.call import Context
+
+
+class Responses(ResponsesServicer):
+    """Answers conversations in OpenAI's Responses format."""
+
+    def __init__(self, router: Router) -> None:
+        self._router = router
+
+    async def CreateResponse(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
+        """Answers whole or in events, as the request says."""
+        async for part in translated.answer(responses.read, request, self._router, context):
+            yield part

@@ -1,0 +1,38 @@
+"""How a stream of chunks is told to its caller: over REST its end and its failure are chunks, too."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from typing import TypeVar
+
+from server.errors import InterferenceError
+from server.operations import Chunk
+from server.services import call
+from server.services.call import Context
+from server.services.failure import response
+
+C = TypeVar("C", bound=Chunk)
+
+
+async def told(chunks: AsyncGenerator[C, None], kind: type[C], context: Context) -> AsyncIterator[C]:
+    """Gives the chunks on. Over gRPC, and before the first chunk, a failure is the call's status."""
+    rest = call.is_rest(call.metadata(context))
+    started = False
+    try:
+        with call.ending():
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    started = True
+                    yield chunk
+    except InterferenceError as error:
+        if not (rest and started):
+            raise
+        failed = response(error)
+        yield kind(
+            error=failed.error,
+            provider=failed.provider,
+            model=failed.model,
+            attempts=failed.attempts,
+        )
+        return
+    if rest:
+        yield kind()  # the edge makes `data: [DONE]` of it

@@ -1,0 +1,54 @@
+"""Pieces of tool calls find their call, whatever the upstream says of it."""
+
+from typing import Any
+
+import pytest
+
+from interference.v1.tool_pb2 import ToolCall
+from server.drivers.openai.calls import CallIndexes
+
+
+def settled(*pieces: dict[str, Any]) -> list[tuple[int, str]]:
+    indexes = CallIndexes()
+    calls = [ToolCall(**piece) for piece in pieces]
+    for call in calls:
+        indexes.settle([call])
+    return [(call.index, call.id) for call in calls]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        pytest.param(
+            [{"index": 0, "id": "a"}, {"index": 1, "id": "b"}, {"index": 0}, {"index": 1}],
+            [(0, "a"), (1, "b"), (0, ""), (1, "")],
+            id="OpenAI's",
+        ),
+        pytest.param(
+            [{"index": 0, "id": "a"}, {"index": 0, "id": "a"}], [(0, "a"), (0, "a")], id="ids again"
+        ),
+        pytest.param(
+            [{"index": 0, "id": "a"}, {"index": 0, "id": "b"}, {"index": 0}],
+            [(0, "a"), (1, "b"), (1, "")],
+            id="every call is the first",
+        ),
+        pytest.param(
+            [{"id": "a"}, {}, {"id": "b"}, {}, {"id": "a"}],
+            [(0, "a"), (0, ""), (1, "b"), (1, ""), (0, "a")],
+            id="no index",
+        ),
+        pytest.param(
+            [{"index": 1, "id": "a"}, {"index": 3, "id": "b"}, {"index": 1}],
+            [(1, "a"), (3, "b"), (1, "")],
+            id="indexes with gaps",
+        ),
+    ],
+)
+def test_a_piece_belongs_to_its_call(pieces: list[dict[str, Any]], expected: list[tuple[int, str]]) -> None:
+    assert settled(*pieces) == expected
+
+
+def test_a_call_that_begins_without_an_id_gets_one() -> None:
+    [(index, first), (again, rest)] = settled({"index": 0}, {"index": 0})
+    assert (index, again, rest) == (0, 0, "")
+    assert first.startswith("call_")

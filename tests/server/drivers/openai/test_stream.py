@@ -1,0 +1,186 @@
+"""Streams in OpenAI's dialect: events in, chunks out."""
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from interference.v1.chat_pb2 import CreateCompletionRequest
+from server.drivers.base import ChunkDecoder
+from server.errors import AttemptFailed, RequestRefused
+from tests.server.drivers.openai.dialect import DIALECT, chat, event, target
+
+
+def decoder(**fields: Any) -> ChunkDecoder:
+    return DIALECT.streams[CreateCompletionRequest].decoder(chat(**fields), target())
+
+
+def feed(reader: ChunkDecoder, *events: bytes) -> Any:
+    """What comes of events that give one chunk at most."""
+    chunks = list(reader.feed(events))
+    assert len(chunks) <= 1
+    return chunks[0] if chunks else None
+
+
+def test_a_chunk_is_read_and_completed() -> None:
+    reader = decoder()
+    chunk = feed(reader, event(choices=[{"delta": {"content": "a"}}]))
+    assert chunk is not None
+    assert (chunk.object, chunk.provider) == ("chat.completion.chunk", "Up")
+    assert chunk.choices[0].HasField("index")
+    later = feed(reader, event(choices=[{"delta": {"content": "b"}}]))
+    assert later is not None
+    assert later.id == chunk.id
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "reasoning"),
+    [
+        pytest.param([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}], "ab", "", id="text"),
+        pytest.param(
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]}], "", "Hm", id="thinking"
+        ),
+        pytest.param(
+            [{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "a"}], "a", "Hm", id="both"
+        ),
+    ],
+)
+def test_content_in_parts_is_joined(content: Any, text: str, reasoning: str) -> None:
+    chunk = feed(decoder(), event(choices=[{"delta": {"content": content}}]))
+    assert chunk is not None
+    assert (chunk.choices[0].delta.content, chunk.choices[0].delta.reasoning) == (text, reasoning)
+
+
+def test_what_is_said_twice_is_told_once() -> None:
+    delta = {"content": "a", "reasoning": "Hm", "reasoning_content": "Hm"}
+    chunk = feed(decoder(), event(choices=[{"delta": delta, "message": {"content": "all so far, a"}}]))
+    assert chunk.choices[0].delta.reasoning == "Hm"
+    assert not chunk.choices[0].delta.HasField("extra")
+    assert not chunk.choices[0].HasField("extra")
+
+
+@pytest.mark.parametrize("content", [[], [1], [{"type": "image"}], [{"type": "text", "text": 5}]])
+def test_content_in_other_parts_is_kept(content: Any) -> None:
+    chunk = feed(decoder(), event(choices=[{"delta": {"content": content}}]))
+    assert chunk is not None
+    assert not chunk.choices[0].delta.HasField("content")
+
+
+def test_an_upstreams_own_provider_is_kept_apart() -> None:
+    chunk = feed(decoder(), event(provider="Behind", choices=[{"delta": {"content": "a"}}]))
+    assert chunk is not None
+    assert (chunk.provider, chunk.extra["provider"]) == ("Up", "Behind")
+
+
+TEXT = {"index": 0, "delta": {"content": "a"}}
+FINISH = {"index": 0, "delta": {}, "finish_reason": "stop"}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        pytest.param(
+            [event(choices=[TEXT]), event(choices=[FINISH]), event(choices=[], usage={"total_tokens": 9})],
+            id="alone at the end",
+        ),
+        pytest.param(
+            [event(choices=[TEXT]), event(choices=[FINISH], usage={"total_tokens": 9})],
+            id="with the last choice",
+        ),
+        pytest.param(
+            [event(choices=[TEXT]), event(choices=[{**FINISH, "usage": {"total_tokens": 9}}])],
+            id="in the last choice",
+        ),
+        pytest.param(
+            [event(choices=[TEXT]), event(choices=[FINISH], x_groq={"usage": {"total_tokens": 9}})],
+            id="in a member of Groq's",
+        ),
+        pytest.param(
+            [
+                event(choices=[TEXT], usage={"total_tokens": 1}),
+                event(choices=[FINISH], usage={"total_tokens": 8}),
+                event(choices=[], usage={"total_tokens": 9}),
+            ],
+            id="with every chunk",
+        ),
+        pytest.param(
+            [event(choices=[], usage={"total_tokens": 9}), event(choices=[TEXT]), event(choices=[FINISH])],
+            id="first",
+        ),
+    ],
+)
+def test_usage_is_the_last_chunk_exactly_where_it_was_asked_for(events: list[bytes]) -> None:
+    for asked in (False, True):
+        reader = decoder(stream_options={"include_usage": asked})
+        chunks = [chunk for one in events for chunk in reader.feed([one])] + list(reader.end())
+        told = [chunk.usage.total_tokens for chunk in chunks if chunk.HasField("usage")]
+        assert told == ([9] if asked else [])
+        assert [len(chunk.choices) for chunk in chunks] == [1, 1] + ([0] if asked else [])
+
+
+def test_what_a_chunk_without_choices_adds_is_not_lost() -> None:
+    chunk = feed(decoder(), event(choices=[], prompt_filter_results="x"))
+    assert chunk.extra["prompt_filter_results"] == "x"
+    usage = event(choices=[], usage={"total_tokens": 1}, citations="c")
+    reader = decoder(stream_options={"include_usage": True})
+    chunks = [*reader.feed([event(choices=[FINISH]), usage]), *reader.end()]
+    assert [chunk.extra["citations"] for chunk in chunks if chunk.HasField("extra")] == ["c"]
+
+
+def test_texts_that_arrive_together_leave_together() -> None:
+    events = [event(id="1", choices=[{"index": 0, "delta": {"content": word}}]) for word in "abc"]
+    chunk = feed(decoder(), *events)
+    assert chunk is not None
+    assert chunk.choices[0].delta.content == "abc"
+
+
+def test_what_arrived_before_a_fault_is_given_before_it() -> None:
+    chunks: Any = decoder().feed([event(choices=[{"index": 0, "delta": {"content": "a"}}]), b"nope"])
+    assert next(chunks).choices[0].delta.content == "a"
+    with pytest.raises(AttemptFailed):
+        next(chunks)
+
+
+def test_the_last_event_is_known() -> None:
+    reader = decoder()
+    assert feed(reader, b"[DONE]") is None
+    assert reader.done
+
+
+@pytest.mark.parametrize(
+    ("raw", "cause"),
+    [
+        pytest.param(b"nope", "broken_answer", id="not JSON"),
+        pytest.param(b"1", "broken_answer", id="no object"),
+        pytest.param(event(error={"message": "x"}), "broken_answer", id="an error"),
+        pytest.param(event(error={"message": "x", "code": 429}), "rate_limited", id="a 429"),
+        pytest.param(event(error="overloaded"), "broken_answer", id="an error as text"),
+        pytest.param(event(object="error", message="x"), "broken_answer", id="vLLM's error"),
+        pytest.param(event(object="Error", message="x"), "broken_answer", id="Mistral's error"),
+        pytest.param(event(message="x", type="t", code="c"), "broken_answer", id="Cerebras' error"),
+        pytest.param(b'[{"error": {"code": 503, "message": "x"}}]', "server_error", id="Gemini's error"),
+        pytest.param(
+            event(
+                error={"code": 502, "message": "x"},
+                choices=[{"delta": {"content": ""}, "finish_reason": "error"}],
+            ),
+            "server_error",
+            id="OpenRouter's error",
+        ),
+        pytest.param(
+            event(choices=[{"delta": {}, "finish_reason": "error"}]), "broken_answer", id="a reason"
+        ),
+    ],
+)
+def test_a_broken_event_fails_the_attempt(raw: bytes, cause: str) -> None:
+    with pytest.raises(AttemptFailed) as failed:
+        feed(decoder(), raw)
+    assert failed.value.cause == cause
+
+
+@given(st.binary())
+def test_no_event_raises_anything_else(raw: bytes) -> None:
+    with contextlib.suppress(AttemptFailed, RequestRefused):
+        feed(decoder(), raw)
