@@ -75,22 +75,23 @@ format: $(VENV)/installed-dev ## Format the code and mend what can be mended
 # --- Generate --------------------------------------------------------------------------------------
 
 .PHONY: generate
-generate: $(VENV)/installed-dev ## Make gen/ and envoy/envoy.yaml anew from proto/ and envoy/
+generate: $(VENV)/installed-dev ## Make gen/, envoy/envoy.yaml and docs/parameters.md anew
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	$(MAKE) generate-into OUT="$$out" && rm -rf gen && cp -R "$$out/gen" gen && \
-	cp "$$out/envoy/envoy.yaml" envoy/envoy.yaml
+	cp "$$out/envoy/envoy.yaml" envoy/envoy.yaml && cp "$$out/docs/parameters.md" docs/parameters.md
 
 .PHONY: check-generated
 check-generated: $(VENV)/installed-dev
 	@out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; \
 	$(MAKE) generate-into OUT="$$out"; \
-	diff -r --exclude=__pycache__ "$$out/gen" gen && diff "$$out/envoy/envoy.yaml" envoy/envoy.yaml || \
+	diff -r --exclude=__pycache__ "$$out/gen" gen && diff "$$out/envoy/envoy.yaml" envoy/envoy.yaml && \
+	diff "$$out/docs/parameters.md" docs/parameters.md || \
 	  { echo "Generated files are stale: run make generate and commit the result." >&2; exit 1; }
 
 # protoc takes google/api and google/rpc from the installed googleapis-common-protos.
 .PHONY: generate-into
 generate-into:
-	@mkdir -p $(OUT)/gen $(OUT)/envoy
+	@mkdir -p $(OUT)/gen $(OUT)/envoy $(OUT)/docs
 	@set -euo pipefail; \
 	site=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'); \
 	protoc() { $(BIN)/python -m grpc_tools.protoc -I proto -I "$$site" "$$@"; }; \
@@ -99,10 +100,12 @@ generate-into:
 	protoc --grpc_python_out=$(OUT)/gen --mypy_grpc_out=quiet:$(OUT)/gen $(SERVICES:proto/%=%); \
 	protoc --descriptor_set_out=$(OUT)/gen/descriptor.binpb --include_imports \
 	  $(PROTOS:proto/%=%) google/rpc/error_details.proto; \
-	lint=$$(mktemp); trap 'rm -f "$$lint"' EXIT; \
-	protoc --descriptor_set_out="$$lint" --include_imports --include_source_info $(PROTOS:proto/%=%); \
-	$(BIN)/buf lint "$$lint#format=binpb" --exclude-path google
+	commented=$$(mktemp); trap 'rm -f "$$commented"' EXIT; \
+	protoc --descriptor_set_out="$$commented" --include_imports --include_source_info $(PROTOS:proto/%=%); \
+	$(BIN)/buf lint "$$commented#format=binpb" --exclude-path google; \
+	$(BIN)/python -m interference_edge.openapi --descriptor "$$commented" > $(OUT)/gen/openapi.json
 	@$(BIN)/python -m interference_edge --descriptor $(OUT)/gen/descriptor.binpb > $(OUT)/envoy/envoy.yaml
+	@$(BIN)/python -m server.parameters_page --openapi $(OUT)/gen/openapi.json > $(OUT)/docs/parameters.md
 
 .PHONY: lock
 lock: $(VENV)/installed-dev ## Pin the newest versions of all dependencies anew

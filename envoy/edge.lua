@@ -284,11 +284,13 @@ end
 
 -- The server ends a stream that went well with an empty message.
 local END, DONE = "data: {}\n\n", "data: [DONE]\n\n"
-local USAGE, CHOICES = '"usage":{', '"choices":'
+local USAGE, EXTRA, CHOICES = '"usage":{', '"extra":{', '"choices":'
 
--- The event that tells the usage has no choices, which the transcoder leaves out and clients loop over.
+-- An event that tells no more than the usage, or what a provider adds, has no choices. The transcoder leaves
+-- them out, and clients loop over them.
 local function with_choices(event)
-  if find(event, USAGE, 1, true) and not find(event, CHOICES, 1, true) then
+  if find(event, CHOICES, 1, true) then return nil end
+  if find(event, USAGE, 1, true) or find(event, EXTRA, 1, true) then
     return 'data: {"choices":[],' .. sub(event, 2) .. "\n\n"
   end
 end
@@ -304,7 +306,9 @@ end
 -- Some whole events of a stream, as OpenAI's clients expect them. Within a JSON string no quote stands
 -- without a backslash and no line ends, so plain searches cannot be misled.
 function shape_events(text)
-  if find(text, USAGE, 1, true) then text = gsub(text, "data: ({[^\n]*)\n\n", with_choices) end
+  if find(text, USAGE, 1, true) or find(text, EXTRA, 1, true) then
+    text = gsub(text, "data: ({[^\n]*)\n\n", with_choices)
+  end
   if find(text, FAILED, 1, true) then text = gsub(text, 'data: {"error":{([^\n]*)\n\n', with_param) end
   if sub(text, -#END) == END then text = sub(text, 1, -#END - 1) .. DONE end
   return text

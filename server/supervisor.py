@@ -111,6 +111,7 @@ class Supervisor:
             cors_origins=settings.cors_origins,
             admin_socket=str(self._admin),
             descriptor=str(_DESCRIPTOR),
+            openapi=str(_DESCRIPTOR.with_name("openapi.json")),
         )
         text = interference_edge.render(edge, _DESCRIPTOR.read_bytes())
         (self._home / "envoy.yaml").write_text(text, encoding="utf-8")

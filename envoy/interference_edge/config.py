@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from interference_edge import contract as contracts
-from interference_edge import filters, lua, replies, routes
+from interference_edge import filters, lua, openapi_route, replies, routes
 
 if TYPE_CHECKING:
     from interference_edge.contract import Contract
@@ -94,6 +94,7 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
         "local_reply_config": replies.local_reply_config(contract, settings.max_body_bytes),
         "route_config": {
             "name": "edge",
+            "max_direct_response_body_size_bytes": openapi_route.MAX_BYTES,
             "virtual_hosts": [routes.virtual_host(settings, contract)],
         },
         "http_filters": filters.chain(settings, contract, script(settings, contract)),

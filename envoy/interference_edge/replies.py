@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from interference_edge import openapi_route
+
 if TYPE_CHECKING:
     from interference_edge.contract import Contract
 
@@ -34,7 +36,7 @@ NOT_HTTP = "The request is not valid HTTP: %RESPONSE_CODE_DETAILS%."
 def local_reply_config(contract: Contract, max_body_bytes: int) -> Document:
     """Envoy takes the first mapper that fits; what fits none is an `api_error`."""
     paths = ", ".join(f"{route.method} {route.path.replace('=**', '')}" for route in contract.routes)
-    mappers = [_for_grpc(), _for_no_http()]
+    mappers = [openapi_route.mapper(), _for_grpc(), _for_no_http()]
     for status, (kind, code, message) in REPLIES.items():
         text = message.replace("{paths}", paths).replace("{limit}", str(max_body_bytes))
         mappers.append(_mapper(_status("EQ", status), kind, code, text))

@@ -28,6 +28,7 @@ class EdgeSettings:
     cors_origins: tuple[str, ...] = LOOPBACK_ORIGINS  # `*` stands for any part; alone, for any origin
     admin_socket: str | None = None  # path of a Unix socket for Envoy's admin interface
     descriptor: str = "gen/descriptor.binpb"
+    openapi: str = "gen/openapi.json"  # the OpenAPI document, served as it is
     idle_timeout: float = 1800.0  # of a stream on which nothing moves: reasoning models think for long
     headers_timeout: float = 10.0  # until a request's headers are there
     upload_timeout: float = 300.0  # until a whole request is there

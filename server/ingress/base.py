@@ -13,7 +13,7 @@ class Answer(Protocol):
     """Writes one answer in the dialect; one instance a request, made from what the request said.
 
     A whole answer is `whole` alone. A stream is `chunk` for each chunk in turn and then either `end` or
-    `failed`, once; what they give is server-sent events, ready to send, or nothing where nothing is to tell.
+    `failed`, once; what they give is server-sent events, ready to send, or nothing where none is due yet.
     """
 
     def whole(self, completion: ChatCompletion) -> bytes:

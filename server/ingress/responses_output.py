@@ -30,6 +30,7 @@ Json = dict[str, Any]
 COMPLETED: Final = "completed"
 INCOMPLETE: Final = "incomplete"
 IN_PROGRESS: Final = "in_progress"
+_PADDING: Final = "obfuscation"  # a member of chunks, against traffic analysis
 # Why a response is incomplete, by the finish reason that says so.
 _CUT: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -115,10 +116,10 @@ def more(said: ChatCompletion | ChatCompletionChunk) -> Json:
 
 def gather(extra: Json, message: Any) -> None:
     """Adds what a message says beyond the contract. Lists grow; of all else the last counts."""
-    if not message.HasField("extra"):
+    if not message.HasField("extra") or list(message.extra.fields) == [_PADDING]:
         return
     for name, value in MessageToDict(message.extra).items():
-        if name == "obfuscation":  # padding against traffic analysis
+        if name == _PADDING:
             continue
         held = extra.get(name)
         extra[name] = held + value if isinstance(held, list) and isinstance(value, list) else value
@@ -201,7 +202,7 @@ def gather_call(extra: Json, call: ToolCall) -> None:
 
 
 def citation(said: Annotation) -> Json | None:
-    """A page that a stretch of the text rests on; None for other notes, for which the API's list has no place."""
+    """A page that a stretch of the text rests on; None for other notes, which the API has no place for."""
     if said.type not in ("", "url_citation"):
         return None
     cited = said.url_citation

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from server import operations
 from server.drivers.base import Driver, Target
 from server.errors import NotFound
-from server.operations import CHAT, TEXT_COMPLETIONS, Operation
+from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operation
 from server.rows import Row
 
 _MAX_DISCOVERED = 5000  # models; no provider has as many
@@ -53,10 +53,17 @@ class Provider:
         found = [name for name in discovered[:_MAX_DISCOVERED] if len(name) <= _MAX_NAME]
         known = dict.fromkeys((*row.aliases, *row.models, *found))
         hidden = {name for name in found if _matches(name, row.hidden_models)}
-        shown = [name for name in known if name not in hidden]
+        drawn_or_embedded = (*row.image_models, *row.embedding_models)
+        writing = [
+            name
+            for name in known
+            if name not in hidden and not _matches(self._own(name), drawn_or_embedded)
+        ]
         self._models = {
-            operation.name: self._doing(operation, shown if operation is CHAT else known)
-            for operation in operations.ALL
+            CHAT.name: tuple(writing),
+            TEXT_COMPLETIONS.name: self._picked(row.text_models, writing),
+            EMBEDDINGS.name: self._picked(row.embedding_models, known),
+            IMAGES.name: self._picked(row.image_models, known),
         }
         self.vision_models = tuple(
             name for name in self.models(CHAT) if _matches(self._own(name), row.vision_models)
@@ -75,20 +82,10 @@ class Provider:
                 found.setdefault(name, []).append(operation)
         return found
 
-    def _doing(self, operation: Operation, known: Iterable[str]) -> tuple[str, ...]:
-        """Of the names known those that do it, and those that the row names for it."""
-        row = self.row
-        apart = (*row.image_models, *row.embedding_models)  # these do nothing else
-        if operation is CHAT:
-            return tuple(name for name in known if not _matches(self._own(name), apart))
-        named = row.models_of(operation)
-        others = apart if operation is TEXT_COMPLETIONS else ()
-        literal = [name for name in named if not _is_pattern(name)]
-        matching = [
-            name
-            for name in known
-            if _matches(self._own(name), named) and not _matches(self._own(name), others)
-        ]
+    def _picked(self, names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+        """The models that a row names, and of those known the ones that its globs pick."""
+        literal = [name for name in names if not _is_pattern(name)]
+        matching = [name for name in known if _matches(self._own(name), names)]
         return tuple(dict.fromkeys([*literal, *matching]))
 
     def _own(self, name: str) -> str:

@@ -87,6 +87,7 @@ def running(folder: Path, *ports: int, ready: bool = True, **settings: Any) -> I
         workers=tuple(("127.0.0.1", port) for port in ports),
         admin_socket=str(admin),
         descriptor=str(DESCRIPTOR),
+        openapi=str(DESCRIPTOR.with_name("openapi.json")),
         **settings,
     )
     config = folder / "envoy.yaml"

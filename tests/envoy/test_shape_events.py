@@ -22,6 +22,11 @@ DONE = b"data: [DONE]\n\n"
         pytest.param(WORD + END, WORD + DONE, id="a word and the end at once"),
         pytest.param(END + WORD, END + WORD, id="an empty event that is not the last"),
         pytest.param(USAGE, TOLD, id="the usage"),
+        pytest.param(
+            b'data: {"id":"1","extra":{"a":1}}\n\n',
+            b'data: {"choices":[],"id":"1","extra":{"a":1}}\n\n',
+            id="what a provider adds",
+        ),
         pytest.param(WORD + USAGE + END, WORD + TOLD + DONE, id="all at once"),
         pytest.param(
             b'data: {"choices":[{"index":0}],"usage":{}}\n\n',

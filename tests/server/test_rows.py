@@ -101,11 +101,13 @@ def test_the_shipped_catalog_has_the_providers_that_people_use() -> None:
     catalog = {row.id: row for row in load_catalog(Settings(), drivers.NAMES)}
     assert catalog.keys() >= {
         *("OpenAI", "HuggingChat", "Groq", "OpenRouter", "Together", "Mistral", "DeepSeek", "xAI"),
-        *("Cerebras", "Fireworks", "DeepInfra", "Perplexity", "NVIDIA", "Gemini"),
+        *("Cerebras", "Fireworks", "DeepInfra", "Perplexity", "NVIDIA", "Gemini", "AzureOpenAI"),
+        *("Moonshot", "ZAI", "DashScope", "Cohere"),
         *("Ollama", "vLLM", "LMStudio", "LlamaCpp", "Echo", "Canvas"),
     }
     for row in catalog.values():
         assert row.label, row.id
         local = row.base_url.startswith("http://localhost:")
-        assert row.driver != "openai" or local or row.base_url.startswith("https://"), row.id
+        secure = row.base_url.startswith("https://") or row.base_url_env
+        assert row.driver != "openai" or local or secure, row.id
         assert local or row.driver != "openai" or row.key_env, row.id

@@ -43,16 +43,8 @@ def _mend_reasoning(message: dict[str, Any], profile: Profile) -> None:
     if reasoning is None and profile.reasoning_required and "tool_calls" in message:
         # Of another provider's call: https://api-docs.deepseek.com/guides/thinking_mode
         reasoning = " "
-    if reasoning is None:
-        return
-    if profile.reasoning != "thinking":
+    if reasoning is not None:
         message.setdefault(profile.reasoning, reasoning)
-        return
-    # https://docs.mistral.ai/capabilities/reasoning
-    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": reasoning}]}
-    said = message.get("content") or []
-    parts = [{"type": "text", "text": said}] if isinstance(said, str) else said
-    message["content"] = [thinking, *parts]
 
 
 def _mend_ids(message: dict[str, Any], pattern: re.Pattern[str]) -> None:

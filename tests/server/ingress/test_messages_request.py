@@ -377,12 +377,53 @@ def test_a_choice_among_no_tools_is_none() -> None:
 def test_the_web_search_is_chats_own() -> None:
     where = {"type": "approximate", "city": "Lisbon", "country": "PT"}
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8, "user_location": where}
-    asked = read(tools=[search], tool_choice={"type": "tool", "name": "web_search"})
+    asked = read(tools=[search, _TOOL], tool_choice={"type": "tool", "name": "web_search"})
     assert plain(asked.web_search_options) == {
         "user_location": {"type": "approximate", "approximate": {"city": "Lisbon", "country": "PT"}}
     }
-    assert not asked.tools
+    assert [tool.function.name for tool in asked.tools] == ["f"]
     assert not asked.HasField("tool_choice")
+
+
+def test_a_request_as_agents_send_it_arrives_without_what_only_anthropic_knows() -> None:
+    cached = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    asked = plain(
+        read(
+            system=[
+                {"type": "text", "text": "You are an agent."},
+                {"type": "text", "text": "Rules.", **cached},
+            ],
+            messages=[
+                blocks(
+                    "user",
+                    {"type": "text", "text": "<reminder/>"},
+                    {"type": "text", "text": "Hi", **cached},
+                ),
+                {"role": "system", "content": "The date has changed."},
+            ],
+            tools=[_TOOL | {"description": "d", "eager_input_streaming": True, **cached}],
+            metadata={"user_id": "user_1_session_2"},
+            thinking={"type": "adaptive", "display": "summarized"},
+            output_config={"effort": "medium"},
+            context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        )
+    )
+    assert asked == {
+        "model": "m",
+        "max_completion_tokens": 9,
+        "reasoning_effort": "medium",
+        "messages": [
+            {"role": "system", "content": [{"text": "You are an agent.\nRules."}]},
+            {"role": "user", "content": [{"text": "<reminder/>"}, {"text": "Hi"}]},
+            {"role": "system", "content": [{"text": "The date has changed."}]},
+        ],
+        "tools": [
+            {
+                "type": "function",
+                "function": {"name": "f", "description": "d", "parameters": '{"type":"object"}'},
+            }
+        ],
+    }
 
 
 # --- Faults ----------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from server.ingress.responses_output import Told
 from server.sse import EventReader
 
 Json = dict[str, Any]
+EXAMPLES = settings(deadline=None)  # the SDK's types take their time at their first use
 USAGE = Usage(
     prompt_tokens=9,
     completion_tokens=5,
@@ -520,13 +521,14 @@ def without_time(response: Json) -> Json:
     return {name: value for name, value in response.items() if name != "completed_at"}
 
 
+@EXAMPLES
 @given(answers())
 def test_the_events_of_any_answer_come_together_to_the_whole_one(said: Said) -> None:
     one, other = twins()
     assert without_time(accumulated(streamed(one, said.chunks))) == without_time(expected(said, other))
 
 
-@settings(deadline=None)  # the SDK's types take their time at their first use
+@EXAMPLES
 @given(answers())
 def test_openais_own_accumulator_comes_to_the_whole_answer(said: Said) -> None:
     one, other = twins()
@@ -548,6 +550,7 @@ def _unparsed(value: Any) -> Any:
     return [_unparsed(item) for item in value] if isinstance(value, list) else value
 
 
+@EXAMPLES
 @given(st.data())
 def test_pieces_in_any_order_lose_nothing(data: st.DataObject) -> None:
     said = data.draw(answers())

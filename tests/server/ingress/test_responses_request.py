@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
@@ -17,6 +17,7 @@ from server.errors import InvalidRequest
 from server.ingress import responses
 from server.services import validate
 
+EXAMPLES = settings(deadline=None)
 NAMES = [
     *("model", "provider", "input", "instructions", "tools", "tool_choice", "text", "reasoning", "include"),
     *(
@@ -570,6 +571,7 @@ def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
         responses.read(body)
 
 
+@EXAMPLES
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=4), JSON, max_size=8), st.booleans())
 @example({"input": [{"type": "reasoning", "summary": [{"text": None}]}]}, True)
 @example({"text": []}, True)
@@ -587,6 +589,7 @@ def test_any_json_is_read_or_refused_and_what_is_read_is_sound(
     asked.answer.end()
 
 
+@EXAMPLES
 @given(st.lists(JSON, max_size=3), JSON, JSON)
 def test_any_items_tools_and_formats_are_read_or_refused(items: Any, tool: Any, form: Any) -> None:
     members = {"model": "m", "input": items or "Hi", "tools": [tool], "text": {"format": form}}
@@ -602,6 +605,7 @@ def test_json_that_is_nested_beyond_reason_is_read_or_refused(name: str) -> None
             list(forms.check(responses.read(body.encode()).request))
 
 
+@EXAMPLES
 @given(st.binary(max_size=60))
 def test_any_bytes_are_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):

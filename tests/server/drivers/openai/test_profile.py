@@ -41,16 +41,6 @@ def test_names_and_values_are_the_vendors() -> None:
     [
         pytest.param("reasoning", {"reasoning": "Hm"}, id="as it is"),
         pytest.param("reasoning_content", {"reasoning_content": "Hm"}, id="under another name"),
-        pytest.param(
-            "thinking",
-            {
-                "content": [
-                    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}]},
-                    {"type": "text", "text": "a"},
-                ]
-            },
-            id="as a part",
-        ),
         pytest.param("", {}, id="not taken back"),
     ],
 )
