@@ -246,14 +246,19 @@ function envoy_on_request(handle)
   if timeout and not find(timeout, "^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$") then
     return refuse(handle, 400, "grpc-timeout must be a number of at most 8 digits and a unit: 2S, 500m.")
   end
-  -- One could name what the path names already.
-  if #query > 1 then return refuse(handle, 400, "There are no query parameters here: " .. query) end
-  if provider then choose_provider(handle, own_path, provider) end
   local route = headers:get(":method") .. " " .. own_path
   local target = contract.bodies[route]
+  local foreign = target and not target.message
+  if foreign then
+    -- Markers of versions, which the vendor's SDKs add (`?beta=true`).
+    if query ~= "" then headers:replace(":path", path) end
+    note(handle, "foreign", true)
+  elseif #query > 1 then -- it could name what the path names already
+    return refuse(handle, 400, "There are no query parameters here: " .. query)
+  end
+  if provider then choose_provider(handle, own_path, provider) end
   if not target then return end
   if target.printed then note(handle, "route", route) end
-  if not target.message then note(handle, "foreign", true) end
   guarded(handle, lift_request, target)
 end
 

@@ -247,6 +247,11 @@ def test_a_body_of_another_dialect_reaches_the_worker_as_it_is(edge: Edge, calls
     assert calls.requests[-1].data == body
 
 
+@pytest.mark.parametrize("path", ["/v1/messages?beta=true", "/api/A/v1/messages?beta=true"])
+def test_a_vendors_marker_of_a_version_is_passed_over(edge: Edge, path: str) -> None:
+    assert edge("POST", path, {"model": "m"}).status == 200
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/api/A/v1/messages", "/api/A/messages"])
 def test_a_failure_of_another_dialect_has_its_vendors_shape(edge: Edge, path: str) -> None:
     answer = edge("POST", path, {"model": "unknown"})
