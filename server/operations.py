@@ -25,7 +25,8 @@ class Operation:
 
     `models` and `params` name the fields of a row that list the models that do it and the parameters that
     the provider honours. Of the parameters there are, `fields`, some are `ours`: whatever the row says they
-    are honoured, by the server or by saying them in another field that the provider has.
+    are honoured, by the server or by saying them in another field that the provider has. Some are `hints`
+    that do not change the answer: a provider that does not take them is asked without them.
     """
 
     name: str  # the word for it among the capabilities of a model
@@ -34,6 +35,7 @@ class Operation:
     models: str
     params: str
     ours: frozenset[str]
+    hints: frozenset[str] = frozenset()
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -48,6 +50,7 @@ CHAT = Operation(
     models="models",
     params="params",
     ours=frozenset({"stream_options"}),
+    hints=frozenset({"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"}),
 )
 TEXT_COMPLETIONS = Operation(
     name="text_completions",

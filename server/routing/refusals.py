@@ -47,7 +47,7 @@ def _has_size(request: GenerateImagesRequest) -> bool:
 
 def _given(request: Request, operation: Operation) -> list[str]:
     """The parameters of a request that a provider must take to answer it as it was meant."""
-    known = set(operation.fields) - operation.ours
+    known = set(operation.fields) - operation.ours - operation.hints
     if getattr(request, "n", None) == 1:  # the default, which some clients always send
         known.discard("n")
     return [field.name for field, _ in request.ListFields() if field.name in known]

@@ -45,8 +45,8 @@ class Llama:
 
 
 @contextmanager
-def llama_running(folder: Path) -> Iterator[Llama]:
-    """Runs llama-server with the tiny model under the name `wired`."""
+def llama_running(folder: Path, *options: str) -> Iterator[Llama]:
+    """Runs llama-server with the tiny model under the name `wired`, and with further options."""
     model, key = folder / "wired.gguf", secrets.token_hex()
     write_model(model)
     command: list[str | Path] = [llama_server(), "--model", model, "--alias", "wired"]
@@ -55,6 +55,7 @@ def llama_running(folder: Path) -> Iterator[Llama]:
     # A text that never ends, for those who ask for one: the oldest half makes room for more.
     command += ["--context-shift"]
     command += ["--jinja", "--chat-template-file", TEMPLATE]
+    command += options
     # Not as an argument: those can be read by everyone on the machine.
     secret = environment(LLAMA_API_KEY=key)
     with running(command, folder / "llama.log", "listening on http", secret) as program:

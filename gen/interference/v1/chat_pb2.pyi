@@ -149,7 +149,9 @@ class CreateCompletionRequest(_message.Message):
     safety_identifier: _builtins.str
     """A stable, anonymous id of the caller's user."""
     prompt_cache_key: _builtins.str
-    """Groups requests that share a prompt prefix, for the provider's cache."""
+    """Groups requests that share a prompt prefix, for the provider's cache. A hint, as the next two: providers
+    that do not take it are asked without it.
+    """
     prompt_cache_retention: _builtins.str
     """How long the provider keeps the prompt cached: `in_memory` or `24h`."""
     extra_json: _builtins.str

@@ -18,12 +18,12 @@ def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[s
     for name, twin in TWINS.items():
         if name in body and name not in honoured and twin in honoured:
             body.setdefault(twin, body.pop(name))
-    if row.unsupported == "drop" or getattr(request, "n", None) == 1:
-        body = {
-            name: value
-            for name, value in body.items()
-            if name in honoured or name not in operation.fields or name in operation.ours
-        }
+    dropped = set(operation.hints)
+    if row.unsupported == "drop":
+        dropped |= set(operation.fields) - operation.ours
+    elif getattr(request, "n", None) == 1:  # goes without saying
+        dropped.add("n")
+    body = {name: value for name, value in body.items() if name in honoured or name not in dropped}
     if operation is CHAT:
         messages.mend(body, row.profile)
     return {"model": target.model, **_translated(body, row.profile)}

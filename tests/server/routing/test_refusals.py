@@ -33,6 +33,10 @@ def test_parameters_that_are_not_listed_are_refused_or_dropped() -> None:
     assert refused(request, params=("seed",), unsupported="drop") == []
 
 
+def test_hints_speak_against_nobody() -> None:
+    assert refused(chat(prompt_cache_key="k", prompt_cache_retention="24h"), params=()) == []
+
+
 @pytest.mark.parametrize(
     ("fields", "field", "value"),
     [

@@ -50,6 +50,8 @@ def test_without_a_key_none_is_shown() -> None:
             {"seed": 1, "top_k": 2},
             id="dropped, but not what is unknown",
         ),
+        pytest.param({"prompt_cache_key": "k"}, {"params": ["seed"]}, {}, id="a hint that is not taken"),
+        pytest.param({"prompt_cache_key": "k"}, {}, {"prompt_cache_key": "k"}, id="a hint that is taken"),
     ],
 )
 def test_parameters_are_sent_as_the_row_says(
