@@ -8,10 +8,10 @@ from interference.v1.models_pb2 import GetModelRequest, ListModelsRequest
 from interference.v1.models_pb2_grpc import ModelsStub
 from interference.v1.providers_pb2 import GetProviderRequest, ListProvidersRequest
 from interference.v1.providers_pb2_grpc import ProvidersStub
-from tests.calls import TIMEOUT
+from tests.calls import TIMEOUT, body, rest
 from tests.programs import wait_until
 from tests.service import Service, row, serving
-from tests.upstream import Upstream
+from tests.upstream import TEXT, Upstream
 
 
 def get(service: Service, path: str) -> requests.Response:
@@ -92,3 +92,22 @@ def test_a_list_of_models_is_asked_of_the_upstream(
             lambda: get(service, "providers/Found").text,
         )
         assert get(service, "providers/Found").json()["image_models"] == ["found"]
+
+
+def test_an_address_may_come_from_the_environment(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    quirks = {"paths": {"chat": "own/v1/chat?for={model}"}, "key_header": "api-key"}
+    rows = [
+        row("Hosted", "", base_url_env="HOSTED_URL", key_env="HOSTED_KEY", profile=quirks),
+        row("Homeless", "", base_url_env="HOMELESS_URL"),
+    ]
+    variables = {"HOSTED_URL": f"{upstream.url}/ok", "HOSTED_KEY": "k-1"}
+    with serving(tmp_path_factory.mktemp("hosted"), rows, variables) as service:
+        homeless = get(service, "providers/Homeless").json()
+        assert (homeless["enabled"], homeless["reason"]) == (False, "set HOMELESS_URL")
+        assert rest(service, body("Hosted")).text == TEXT
+    seen = upstream.last()
+    assert seen.path == "/ok/own/v1/chat?for=m"
+    assert seen.headers["api-key"] == "k-1"
+    assert "authorization" not in seen.headers

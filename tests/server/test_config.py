@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from server import rows
-from server.config import Secrets, Settings, check_keys, load_catalog, load_settings
+from server.config import (
+    Secrets,
+    Settings,
+    check_keys,
+    load_catalog,
+    load_settings,
+    with_base_url,
+)
 from server.errors import SettingsError
 
 ROW = rows.Row(id="Groq", driver="openai", base_url="https://x/v1", key_env="GROQ_API_KEY")
@@ -100,3 +107,11 @@ def test_an_open_address_needs_a_key_or_a_word(host: str) -> None:
         check_keys(Settings(host=host), [], Secrets({}))
     check_keys(Settings(host=host), [], Secrets({"INTERFERENCE_API_KEY": "k"}))
     check_keys(Settings(host=host, open=True), [], Secrets({}))
+
+
+def test_an_address_from_the_environment_is_checked_and_goes_first() -> None:
+    row = rows.Row(id="A", driver="openai", base_url="https://x/v1", base_url_env="A_URL")
+    assert with_base_url(row, Secrets({})).base_url == "https://x/v1"
+    assert with_base_url(row, Secrets({"A_URL": "https://y"})).base_url == "https://y"
+    with pytest.raises(SettingsError, match="A_URL: must be http"):
+        check_keys(Settings(), [row], Secrets({"A_URL": "file:///etc"}))
