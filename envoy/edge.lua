@@ -292,12 +292,12 @@ local END, DONE = "data: {}\n\n", "data: [DONE]\n\n"
 local USAGE, EXTRA, CHOICES = '"usage":{', '"extra":{', '"choices":'
 
 -- An event that tells no more than the usage, or what a provider adds, has no choices. The transcoder leaves
--- them out, and clients loop over them.
+-- them out, and clients loop over them. Where there are some, they stand before both.
 local function with_choices(event)
-  if find(event, CHOICES, 1, true) then return nil end
-  if find(event, USAGE, 1, true) or find(event, EXTRA, 1, true) then
-    return 'data: {"choices":[],' .. sub(event, 2) .. "\n\n"
-  end
+  local usage, extra = find(event, USAGE, 1, true), find(event, EXTRA, 1, true)
+  local told, choices = usage or extra, find(event, CHOICES, 1, true)
+  if not told or choices and choices < math.min(told, extra or told) then return nil end
+  return 'data: {"choices":[],' .. sub(event, 2) .. "\n\n"
 end
 
 -- An error has a `param`, null where no member of the request is at fault.

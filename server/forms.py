@@ -185,7 +185,11 @@ def _reader(descriptor: Descriptor, spellings: Spellings) -> Callable[[Json], Me
     """Reads objects into one message type; made once, for streams read thousands of them."""
     message_class = GetMessageClass(descriptor)
     shape = _shape(descriptor)
-    readers = {name: (name, _value_reader(field, spellings)) for name, field in shape.fields.items()}
+    readers = {
+        name: (name, _value_reader(field, spellings))
+        for name, field in shape.fields.items()
+        if name not in (_EXTRA, _EXTRA_JSON)
+    }
     for other, name in spellings:
         readers.pop(other, None)
         if name in readers:
@@ -204,6 +208,8 @@ def _reader(descriptor: Descriptor, spellings: Spellings) -> Callable[[Json], Me
             else:
                 known[name] = lifted
         if unknown and shape.has_extra:
+            if isinstance(unknown.get(_EXTRA), dict):  # of a server like this one
+                unknown |= unknown.pop(_EXTRA)
             known[_EXTRA] = _struct(unknown)
         return message_class(**known)
 

@@ -28,6 +28,7 @@ _INTEGERS: dict[int, tuple[str, int, int]] = {
     _Field.TYPE_UINT32: ("uint32", 0, 2**32 - 1),
     _Field.TYPE_INT64: ("int64", -(2**63), 2**63 - 1),
 }
+_ITSELF = " Over REST it is no text but the JSON value itself."
 _DIGITS = "^-?[0-9]{1,18}$"
 
 
@@ -75,6 +76,8 @@ def _request(library: Library, name: str) -> Schema:
         if field.name == EXTRA:
             continue
         told = described(library, f"{name}.{field.name}")
+        if field.options.Extensions[form_pb2.form].text:
+            told["description"] += _ITSELF
         schema = _sent(library, simple(name), field)
         wanted = comments.is_required(library.comments.get(f"{name}.{field.name}", ""))
         if wanted:

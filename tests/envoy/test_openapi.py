@@ -215,6 +215,11 @@ def test_a_request_field_has_the_form_that_rest_callers_send(
     assert told == schema
 
 
+def test_json_text_is_told_to_be_the_value_itself(schemas: Any) -> None:
+    parameters = schemas["FunctionDefinition"]["properties"]["parameters"]
+    assert parameters["description"].endswith("Over REST it is no text but the JSON value itself.")
+
+
 def test_members_that_a_request_does_not_know_are_taken(schemas: Any) -> None:
     request = schemas["CreateCompletionRequest"]
     assert "extra_json" not in json.dumps(schemas)

@@ -16,7 +16,7 @@ def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[s
     honoured = row.params_of(operation)
     body = forms.lower(request, skip | {"model", "providers"})
     for name, twin in TWINS.items():
-        if name in body and name not in honoured and twin in honoured:
+        if name in body and name in operation.fields and name not in honoured and twin in honoured:
             body.setdefault(twin, body.pop(name))
     dropped = set(operation.hints)
     if row.unsupported == "drop":

@@ -4,7 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
+from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk, ChunkChoice
 from server import forms
 from server.drivers.base import Target
 from server.drivers.openai import body, reading, wire
@@ -65,6 +65,7 @@ class ChatDecoder(StreamDecoder[ChatCompletionChunk]):
     def __init__(self, target: Target, *, include_usage: bool) -> None:
         super().__init__(target, include_usage=include_usage)
         self._id = f"chatcmpl-{uuid4().hex}"
+        self._begun: set[int] = set()
         self._calls: dict[int, CallIndexes] = {}
 
     def _read(self, decoded: dict[str, Any]) -> ChatCompletionChunk:
@@ -73,7 +74,16 @@ class ChatDecoder(StreamDecoder[ChatCompletionChunk]):
         for index, choice in enumerate(chunk.choices):
             if not choice.HasField("index"):
                 choice.index = index
+            self._say_role(choice)
             if choice.delta.tool_calls:
                 self._calls.setdefault(choice.index, CallIndexes()).settle(choice.delta.tool_calls)
             reading.finished(choice, self._target.row.profile, called=choice.index in self._calls)
         return chunk
+
+    def _say_role(self, choice: ChunkChoice) -> None:
+        """The role is said in the first delta of a choice alone; Ollama says it in each."""
+        if choice.index in self._begun:
+            choice.delta.ClearField("role")
+        else:
+            self._begun.add(choice.index)
+            choice.delta.role = choice.delta.role or "assistant"

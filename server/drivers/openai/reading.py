@@ -18,8 +18,8 @@ def mend(decoded: dict[str, Any], member: str, profile: Profile) -> None:
     for choice in choices if isinstance(choices, list) else ():
         if isinstance(choice, dict):
             _mend_choice(choice, member, profile)
-            if "usage" in choice:  # Moonshot
-                decoded["usage"] = choice.pop("usage")
+            if usage := choice.pop("usage", None):  # Moonshot
+                decoded["usage"] = usage
     groq = decoded.get("x_groq")
     if isinstance(groq, dict) and groq.get("usage") and not decoded.get("usage"):
         decoded["usage"] = groq["usage"]
@@ -36,7 +36,7 @@ def _mend_choice(choice: dict[str, Any], member: str, profile: Profile) -> None:
         choice.pop("message", None)  # Perplexity's: all that was said so far, once more
     if isinstance(message.get("content"), list):
         _join_parts(message)
-    if "reasoning" in message and message["reasoning"] == message.get("reasoning_content"):
+    if "reasoning_content" in message and message["reasoning_content"] == message.get("reasoning"):
         del message["reasoning_content"]
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.struct_pb2 import Struct
+
 from server.drivers.base import Target
 from server.drivers.openai import deltas, wire
 from server.operations import Chunk
@@ -28,6 +30,7 @@ class StreamDecoder(Generic[C]):
         self._model = target.model
         self._created = int(time.time())
         self._last: C | None = None  # what the usage is told with
+        self._early = Struct()  # what was added before there were choices: Azure's filters, without an id
         self._finished = self._told = False
         self.done = False
 
@@ -37,7 +40,11 @@ class StreamDecoder(Generic[C]):
     def feed(self, events: Sequence[bytes]) -> Iterator[C]:
         """Reads the data of events that arrived together. What came before a fault is given before it."""
         for decoded in deltas.joined(self._decoded(events)):
-            chunk = self._complete(self._read(decoded))
+            chunk = self._read(decoded)
+            if not chunk.choices and not self._finished and not chunk.HasField("usage"):
+                self._early.MergeFrom(chunk.extra)
+                continue
+            self._complete(chunk)
             if chunk.HasField("usage"):
                 self._keep_usage(chunk)
             if chunk.choices or chunk.HasField("extra"):
@@ -69,11 +76,13 @@ class StreamDecoder(Generic[C]):
                 return
             yield wire.read(event, self._target, self._member, "sent an event that is not a JSON object")
 
-    def _complete(self, chunk: C) -> C:
+    def _complete(self, chunk: C) -> None:
         chunk.ClearField("error")
         chunk.ClearField("attempts")
         self._id = chunk.id = chunk.id or self._id
         self._model = chunk.model = chunk.model or self._model
         chunk.provider = self._target.row.id
         self._created = chunk.created = chunk.created or self._created
-        return chunk
+        if self._early.fields:
+            chunk.extra.MergeFrom(self._early)
+            self._early.Clear()

@@ -121,12 +121,20 @@ def test_usage_is_the_last_chunk_exactly_where_it_was_asked_for(events: list[byt
 
 
 def test_what_a_chunk_without_choices_adds_is_not_lost() -> None:
-    chunk = feed(decoder(), event(choices=[], prompt_filter_results="x"))
-    assert chunk.extra["prompt_filter_results"] == "x"
+    early = event(id="", choices=[], prompt_filter_results="x")
+    chunk = feed(decoder(), early, event(id="1", choices=[TEXT]))
+    assert (chunk.id, chunk.extra["prompt_filter_results"]) == ("1", "x")
     usage = event(choices=[], usage={"total_tokens": 1}, citations="c")
     reader = decoder(stream_options={"include_usage": True})
     chunks = [*reader.feed([event(choices=[FINISH]), usage]), *reader.end()]
     assert [chunk.extra["citations"] for chunk in chunks if chunk.HasField("extra")] == ["c"]
+
+
+def test_the_role_is_said_once() -> None:
+    reader: Any = decoder()
+    said = event(choices=[{"index": 0, "delta": {"role": "assistant", "content": "a"}}])
+    chunks = [*reader.feed([said]), *reader.feed([said])]
+    assert [chunk.choices[0].delta.HasField("role") for chunk in chunks] == [True, False]
 
 
 def test_texts_that_arrive_together_leave_together() -> None:
