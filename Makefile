@@ -53,7 +53,7 @@ test: check ## Lint, types, fresh generated files, and all tests that need no co
 	@$(BIN)/python -m pytest tests --ignore tests/upstreams $(ARGS)
 
 .PHONY: test-upstreams
-test-upstreams: $(VENV)/installed-dev ## A real model server (built and cached) and real clients in Python and Node
+test-upstreams: $(VENV)/installed-dev ## A real model server and real clients, each apart from the project (built and cached)
 	@$(BIN)/python -m pytest tests/upstreams $(ARGS)
 
 .PHONY: bench
@@ -111,6 +111,9 @@ generate-into:
 lock: $(VENV)/installed-dev ## Pin the newest versions of all dependencies anew
 	@set -euo pipefail; \
 	compile() { $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	  --custom-compile-command "make lock" pyproject.toml "$$@"; }; \
-	compile --group build --output-file requirements.lock; \
-	compile --group build --group dev --output-file requirements-dev.lock
+	  --custom-compile-command "make lock" "$$@"; }; \
+	compile pyproject.toml --group build --output-file requirements.lock; \
+	compile pyproject.toml --group build --group dev --output-file requirements-dev.lock; \
+	for client in tests/upstreams/clients/*/requirements.in; do \
+	  compile --only-binary :all: "$$client" --output-file "$${client%.in}.lock"; \
+	done

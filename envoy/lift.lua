@@ -26,11 +26,31 @@ local function refuse_kind(kind)
   error({ param = whereabouts(), expected = kind }, 0)
 end
 
--- Tells lists, objects and the rest apart; numbers, strings and booleans are the transcoder's to judge.
+local function is_number(s, i)
+  local b = byte(s, i)
+  return b == 45 or b ~= nil and b >= 48 and b <= 57 -- minus, digits
+end
+
+local function is_kind(s, i, kind)
+  if kind == "a string" then return byte(s, i) == QUOTE end
+  return is_number(s, i)
+end
+
+-- The transcoder reads what is just below the least integer of 64 bits as a double, and rounds it up.
+local LEAST = "9223372036854775808"
+
+local function check_least(s, i)
+  local digits = byte(s, i) == 45 and match(s, "^%d+", i + 1)
+  if digits and #digits == #LEAST and digits > LEAST then refuse_kind("an integer of 64 bits") end
+end
+
+-- Tells lists, objects and the rest apart; numbers, strings and booleans are the transcoder's to judge, but
+-- that it would read the latter two from strings.
 local function check_kind(member, b)
   if not member.kind or b == 110 then return end -- null
   if b == OPEN_LIST and member.repeated then return end
   if b == QUOTE and member.shorthand then return end
+  if b == QUOTE and member.unquoted then refuse_kind(member.kind) end
   local wanted = member.repeated and "a list" or member.kind
   if member.kind == "an object" then
     if b ~= OPEN_OBJECT or member.repeated then refuse_kind(wanted) end
@@ -130,9 +150,29 @@ local function lifted_object(s, i, shape)
   return object.stop, object.changed and write_object(s, object, shape)
 end
 
-local function is_number(s, i)
-  local b = byte(s, i)
-  return b == 45 or b ~= nil and b >= 48 and b <= 57 -- minus, digits
+-- The position after a list of strings or numbers. Of a null or a list in it the transcoder says nothing.
+local function after_list_of(s, i, kind)
+  local at, more = first_element(s, i)
+  local place = places[level]
+  local n = 0
+  while more do
+    places[level] = n
+    if not is_kind(s, at, kind) then refuse_kind(kind) end
+    at, more = next_element(s, after_value(s, at))
+    n = n + 1
+  end
+  places[level] = place
+  return at
+end
+
+-- The values of a map: of a null the transcoder makes an empty one.
+local function check_values(s, i, kind)
+  if byte(s, after_space(s, i + 1)) == CLOSE_OBJECT then return end
+  local value, name = first_member(s, i)
+  while name do
+    if not is_kind(s, value, kind) then refuse_kind("an object whose values are each " .. kind) end
+    value, name = next_member(s, after_value(s, value))
+  end
 end
 
 -- A bare value, as the object in which it is the only member.
@@ -144,7 +184,10 @@ end
 local function lifted_element(s, i, member, shape)
   local b = byte(s, i)
   if member.numbers and b == QUOTE then return wrapped(member.shorthand, s, i) end
-  if member.numbers and b == OPEN_LIST then return wrapped(member.numbers, s, i) end
+  if member.numbers and b == OPEN_LIST then
+    after_list_of(s, i, "a number")
+    return wrapped(member.numbers, s, i)
+  end
   if b ~= OPEN_OBJECT then refuse_kind(member.numbers and "a string or a list of numbers" or "an object") end
   return lifted_object(s, i, shape)
 end
@@ -175,10 +218,13 @@ function lifted_value(s, i, member, moves)
   if not member then return after_value(s, i, moves) end
   local b = byte(s, i)
   check_kind(member, b)
+  if member.long then check_least(s, i) end
   if member.text then
     local stop = after_value(s, i, true)
     local text = sub(s, i, stop - 1)
     return stop, text ~= "null" and quoted(text)
+  elseif member.kind == "a string" and b == OPEN_LIST then
+    return after_list_of(s, i, member.kind)
   elseif member.split and b == QUOTE then
     local stop = after_checked_string(s, i)
     return stop, words(sub(s, i + 1, stop - 2))
@@ -186,9 +232,11 @@ function lifted_value(s, i, member, moves)
     local stop, pieces = wrapped(member.shorthand, s, i)
     return stop, member.repeated and { "[", pieces, "]" } or pieces
   elseif member.numbers and b == OPEN_LIST and is_number(s, first_element(s, i)) then
+    after_list_of(s, i, "a number")
     local stop, pieces = wrapped(member.numbers, s, i)
     return stop, { "[", pieces, "]" }
   elseif member.map and b == OPEN_OBJECT then
+    check_values(s, i, member.values)
     return lifted_object(s, i, PLAIN)
   elseif member.message and b == OPEN_OBJECT then
     return lifted_object(s, i, contract.messages[member.message])

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 import msgspec
+from google.api import field_behavior_pb2
 from google.protobuf import struct_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import MessageToDict
@@ -51,6 +52,7 @@ class _Field:
     shorthand: str
     numbers: str
     message: Descriptor | None
+    required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class _Shape:
     fields: dict[str, _Field]
     discriminator: form_pb2.Discriminator
     has_extra: bool
+    required: tuple[str, ...]
 
 
 @cache
@@ -69,6 +72,7 @@ def _shape(descriptor: Descriptor) -> _Shape:
         fields={field.name: _describe(field) for field in descriptor.fields},
         discriminator=options[form_pb2.discriminator],
         has_extra=_EXTRA in descriptor.fields_by_name,
+        required=tuple(field.name for field in descriptor.fields if _describe(field).required),
     )
 
 
@@ -85,6 +89,8 @@ def _describe(field: FieldDescriptor) -> _Field:
         shorthand=form.shorthand,
         numbers=form.numbers,
         message=message,
+        required=field_behavior_pb2.REQUIRED
+        in field.GetOptions().Extensions[field_behavior_pb2.field_behavior],
     )
 
 
@@ -290,6 +296,9 @@ def _bounded(value: Any, depth: int) -> Any:
 def check(message: Message, path: str = "") -> Iterator[tuple[str, str]]:
     """Finds the JSON texts in a request that are not what they must be: (field path, fault) each."""
     shape = _shape(message.DESCRIPTOR)
+    for name in shape.required if path else ():  # what a request itself needs is seen to elsewhere
+        if not getattr(message, name):
+            yield f"{path}{name}", "is required"
     for descriptor, value in message.ListFields():
         field = shape.fields[descriptor.name]
         where = f"{path}{field.name}"

@@ -67,6 +67,9 @@ class Member:
     text: bool = False  # any JSON value, kept as JSON text
     split: bool = False  # a bare string is split on white space
     map: bool = False
+    values: str | None = None  # of a map: what each value is
+    unquoted: bool = False  # a string is never one, though the transcoder would read it
+    long: bool = False  # an integer of 64 bits
     message: str | None = None  # the message that an object here is lifted onto
     repeated: bool = False
     shorthand: str | None = None  # a bare string sets this field of `message`
@@ -220,10 +223,20 @@ def _member(
         return Member(proto_field.name, text=True)
     if proto_field.type != _Field.TYPE_MESSAGE:
         kind = _KINDS.get(proto_field.type, "a number")
-        return Member(proto_field.name, kind, split=form.split, repeated=repeated)
+        long = proto_field.type == _Field.TYPE_INT64
+        return Member(
+            proto_field.name,
+            kind,
+            split=form.split,
+            unquoted=kind != "a string" and not long,
+            long=long,
+            repeated=repeated,
+        )
     type_name = proto_field.type_name.removeprefix(".")
     if messages[type_name].options.map_entry:
-        return Member(proto_field.name, "an object", map=True)
+        value = next(part for part in messages[type_name].field if part.name == "value")
+        kind = _KINDS.get(value.type, "a number")
+        return Member(proto_field.name, "an object", map=True, values=kind)
     if not type_name.startswith(f"{PACKAGE}."):
         return Member(proto_field.name)
     return Member(

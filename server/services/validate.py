@@ -47,6 +47,8 @@ def chat(request: CreateCompletionRequest) -> None:
             raise _wrong(f"{where}.role", "is required")
         for number, part in enumerate(message.content):
             _part(part, f"{where}.content[{number}]")
+    for number, part in enumerate(request.prediction.content):
+        _part(part, f"prediction.content[{number}]")
     if request.HasField("n") and not 1 <= request.n <= _MAX_CHOICES:
         raise _wrong("n", f"must be 1 to {_MAX_CHOICES}")
     _texts(request)

@@ -1,5 +1,7 @@
 """Choosing a provider by the base URL, for clients that cannot add a member to the body."""
 
+from typing import Any
+
 import pytest
 import requests
 
@@ -10,7 +12,7 @@ from tests.upstream import TEXT, Upstream
 bases = pytest.mark.parametrize("base", ["/api/ok/v1", "/api/ok"])
 
 
-def ask(service: Service, path: str, request: object) -> requests.Response:
+def ask(service: Service, path: str, request: Any) -> requests.Response:
     return requests.post(f"{service.url}{path}", json=request, timeout=TIMEOUT)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from interference_edge.contract import Member, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from interference_edge.contract import Contract
 
@@ -75,13 +76,15 @@ def _check(value: Any, member: Member) -> None:
     if member.kind == "an object":
         wrong = not short and (member.repeated or not isinstance(value, dict))
     else:
-        wrong = isinstance(value, dict | list)
+        wrong = isinstance(value, dict | list) or (isinstance(value, str) and member.unquoted)
     if wrong:
         raise WrongKindError(member.field)
 
 
 def _value(found: Found, member: Member, contract: Contract) -> Any:
     _check(found.value, member)
+    if member.long and _below_the_least(found.raw):
+        raise WrongKindError(member.field)
     shape = contract.shapes[member.message] if member.message else PLAIN
     match found.value:
         case None:
@@ -95,8 +98,13 @@ def _value(found: Found, member: Member, contract: Contract) -> Any:
             return [short] if member.repeated else short
         case dict() if member.message:
             return _object(found.raw, shape, contract)
+        case dict() if member.values:
+            _check_each(found.value.values(), member.values, member)
+        case list() if member.kind == "a string":
+            _check_each(found.value, member.kind, member)
         case list() if member.message and member.repeated:
             if member.numbers and found.value and _is_number(found.value[0]):
+                _check_each(found.value, "a number", member)
                 return [{member.numbers: found.value}]
             return [_element(raw, value, member, contract) for raw, value in _elements(found.raw)]
     return found.value
@@ -107,10 +115,23 @@ def _element(raw: str, value: Any, member: Member, contract: Contract) -> Any:
         case str() if member.numbers:
             return {member.shorthand: value}
         case list() if member.numbers:
+            _check_each(value, "a number", member)
             return {member.numbers: value}
         case dict() if member.message:
             return _object(raw, contract.shapes[member.message], contract)
     raise WrongKindError(member.field)
+
+
+def _check_each(values: Iterable[Any], kind: str, member: Member) -> None:
+    right = (isinstance(value, str) if kind == "a string" else _is_number(value) for value in values)
+    if not all(right):
+        raise WrongKindError(member.field)
+
+
+def _below_the_least(raw: str) -> bool:
+    """Whether a number is below the least integer of 64 bits, and would be read as that."""
+    found = re.match(r"-([0-9]+)", raw)
+    return found is not None and len(found[1]) == 19 and found[1] > "9223372036854775808"
 
 
 def _is_number(value: Any) -> bool:

@@ -57,7 +57,10 @@ def test_a_streaming_sibling_is_no_route_of_its_own() -> None:
         pytest.param("CreateCompletionRequest", "provider", PROVIDERS, id="a json_name"),
         pytest.param("CreateCompletionRequest", "providers", PROVIDERS, id="its field"),
         pytest.param(
-            "CreateCompletionRequest", "metadata", Member("metadata", "an object", map=True), id="map"
+            "CreateCompletionRequest",
+            "metadata",
+            Member("metadata", "an object", map=True, values="a string"),
+            id="map",
         ),
         pytest.param("FunctionDefinition", "parameters", Member("parameters", text=True), id="text"),
         pytest.param("ToolCall", "extra", Member("extra"), id="a foreign message"),

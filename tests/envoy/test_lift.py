@@ -100,7 +100,6 @@ def test_a_body_is_lifted(body: str, expected: str) -> None:
     [
         pytest.param('{"stream": true }', True, id="true"),
         pytest.param('{"stream":false}', False, id="false"),
-        pytest.param('{"stream":"true"}', False, id="a string"),
         pytest.param('{"stream":1}', False, id="a number"),
         pytest.param('{"stream":true,"stream":false}', False, id="the last wins"),
         pytest.param('{"x":{"stream":true},"messages":[{"stream":true}]}', False, id="deeper"),
@@ -143,11 +142,11 @@ DEEP = 100_000
         pytest.param(b'{"x":"a\nb"}', id="a line feed in a string"),
         pytest.param(b'{"x":"\xff"}', id="not UTF-8"),
         pytest.param(b'{"x":"\xed\xa0\x80"}', id="a surrogate in UTF-8"),
-        pytest.param(b'{"n":"\xc3","n":1}', id="not UTF-8 in what is dropped"),
-        pytest.param(b'{"n":"\\q","n":1}', id="an unknown escape in what is dropped"),
+        pytest.param(b'{"user":"\xc3","user":"a"}', id="not UTF-8 in what is dropped"),
+        pytest.param(b'{"user":"\\q","user":"a"}', id="an unknown escape in what is dropped"),
         pytest.param(b'{"\\ud800":1}', id="half a surrogate pair in a name"),
         pytest.param(b'{"provider":"\\udc00"}', id="half a surrogate pair in a split string"),
-        pytest.param(b'{"stop":' + b"[" * DEEP, id="deep lists"),
+        pytest.param(b'{"x":' + b"[" * DEEP, id="deep lists"),
         pytest.param(b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}", id="deep lists that end"),
         pytest.param(b'{"a":' * DEEP, id="deep objects"),
         pytest.param(b'{"messages":[' * DEEP, id="deep objects of known names"),
@@ -157,6 +156,40 @@ def test_what_is_not_a_json_object_is_refused(body: bytes) -> None:
     text, reason = EDGE.lift(body)
     assert text is None
     assert reason.startswith(b"The body is not valid JSON: expected ")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        pytest.param('{"n":"1"}', "n must be a number.", id="a string for a number"),
+        pytest.param('{"store":"true"}', "store must be true or false.", id="a string for a boolean"),
+        pytest.param('{"stop":["a",null]}', "stop[1] must be a string.", id="a null in a list"),
+        pytest.param('{"provider":[["a"]]}', "provider[0] must be a string.", id="a list in a list"),
+        pytest.param(
+            '{"metadata":{"a":null}}',
+            "metadata must be an object whose values are each a string.",
+            id="a null in a map",
+        ),
+        pytest.param(
+            '{"logit_bias":{"5":"1"}}',
+            "logit_bias must be an object whose values are each a number.",
+            id="a string for a number in a map",
+        ),
+        pytest.param(
+            '{"seed":-9223372036854775809}', "seed must be an integer of 64 bits.", id="below the least"
+        ),
+    ],
+)
+def test_what_the_transcoder_would_read_as_something_else_is_refused(body: str, reason: str) -> None:
+    assert EDGE.lift(body.encode()) == (None, reason.encode())
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"seed":-9223372036854775808}', '{"seed":"5"}', '{"stop":[]}', '{"metadata":{ }}', '{"n":null}'],
+)
+def test_what_the_transcoder_reads_as_it_is_stays(body: str) -> None:
+    assert EDGE.lift(body.encode())[0] == body.encode()
 
 
 def test_a_reason_says_where() -> None:
@@ -173,8 +206,12 @@ def test_a_reason_says_where() -> None:
         pytest.param(lambda n: b'{"x":"' + b'\\"' * n + b'"}', id="many quotes that move"),
         pytest.param(lambda n: b'{"model":"' + b"\\\\" * n + b'"}', id="many backslashes"),
         pytest.param(lambda n: b'{"provider":"' + b"a " * n + b'"}', id="many words"),
-        pytest.param(lambda n: b'{"stop":[' + b"1," * n + b"1]}", id="many elements"),
+        pytest.param(lambda n: b'{"stop":[' + b'"a",' * n + b'"a"]}', id="many elements"),
         pytest.param(lambda n: b"{" + b",".join(b'"%d":1' % i for i in range(n)) + b"}", id="many names"),
+        pytest.param(
+            lambda n: b'{"metadata":{' + b",".join(b'"%d":"a"' % i for i in range(n)) + b"}}",
+            id="many labels",
+        ),
         pytest.param(lambda n: b"{" + b'"n":1,' * n + b'"n":1}', id="one name many times"),
         pytest.param(lambda n: b'{"messages":[' + b'{"content":"a"},' * n + b"1]}", id="many messages"),
         pytest.param(

@@ -9,6 +9,7 @@ import sysconfig
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from google.api import field_behavior_pb2
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from interference_edge import contract, openapi, openapi_comments, openapi_facts, openapi_library
@@ -344,6 +345,15 @@ def test_every_fact_is_about_a_field_that_there_is(descriptor: bytes) -> None:
     assert openapi_facts.LIMITS.keys() | openapi_facts.NULL <= fields
     assert {f"{name}.{field}" for name, some in openapi_facts.ALWAYS.items() for field in some} <= fields
     assert openapi_facts.EXCLUSIVE | openapi_facts.TOGETHER.keys() <= ours.keys()
+
+
+def test_a_field_is_required_where_its_comment_says_it(descriptor: bytes) -> None:
+    library = openapi_library.read(descriptor)
+    for name, message in library.messages.items():
+        for field in message.field:
+            behaviors = field.options.Extensions[field_behavior_pb2.field_behavior]
+            told = openapi_comments.is_required(library.comments.get(f"{name}.{field.name}", ""))
+            assert (field_behavior_pb2.REQUIRED in behaviors) is told, f"{name}.{field.name}"
 
 
 @pytest.mark.parametrize(

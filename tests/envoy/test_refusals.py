@@ -30,10 +30,12 @@ LIMIT = 2_000_000  # as in conftest.py
         pytest.param(b" ", "expected an object", id="white space"),
         pytest.param(b'{"x":"\xff"}', "expected UTF-8", id="not UTF-8 in what moves"),
         pytest.param(b'{"model":"\xff"}', "non UTF-8", id="not UTF-8 in a known field"),
-        pytest.param(b'{"n":"a\\"b"}', 'n: invalid value "a"b"', id="a wrong type"),
+        pytest.param(b'{"seed":"a\\"b"}', 'seed: invalid value "a"b"', id="a wrong type"),
         pytest.param(b'{"model":{"a":1}}', "model must be a string", id="an object for a string"),
         pytest.param(b'{"x":' + b"[" * 100_000, "at most 500 levels", id="deep"),
-        pytest.param(b'{"stop":' + b"[" * 400 + b"]" * 400 + b"}", "too deep", id="less deep"),
+        pytest.param(
+            b'{"messages":[{"extra":{"a":' + b"[" * 400 + b"]" * 400 + b"}}]}", "too deep", id="less deep"
+        ),
     ],
 )
 def test_a_wrong_body_is_400(edge: Edge, calls: Calls, body: bytes, reason: str) -> None:

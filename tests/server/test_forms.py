@@ -200,7 +200,7 @@ def test_nothing_that_an_upstream_says_can_raise(raw: dict[str, Any]) -> None:
             id="a schema",
         ),
         pytest.param(
-            {"messages": [{}, {"content": [{"extra_json": "1"}]}]},
+            {"messages": [{"role": "user"}, {"role": "user", "content": [{"extra_json": "1"}]}]},
             "messages[1].content[0].extra_json",
             "Expected `object`",
             id="within a list of a list",

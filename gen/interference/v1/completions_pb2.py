@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from interference.v1 import error_pb2 as interference_dot_v1_dot_error__pb2
 from interference.v1 import form_pb2 as interference_dot_v1_dot_form__pb2
@@ -31,7 +32,7 @@ from interference.v1 import options_pb2 as interference_dot_v1_dot_options__pb2
 from interference.v1 import usage_pb2 as interference_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!interference/v1/completions.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1binterference/v1/error.proto\x1a\x1ainterference/v1/form.proto\x1a\x1binterference/v1/input.proto\x1a\x1dinterference/v1/options.proto\x1a\x1binterference/v1/usage.proto\"\xb8\x06\n\x1b\x43reateTextCompletionRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12#\n\tproviders\x18\x02 \x03(\tB\x06\xca\xf3\x18\x02\x18\x01R\x08provider\x12>\n\x06prompt\x18\x03 \x03(\x0b\x32\x1a.interference.v1.TextInputB\x12\xca\xf3\x18\x0e\x12\x04text\"\x06tokens\x12\x13\n\x06stream\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x36\n\x0estream_options\x18\x05 \x01(\x0b\x32\x1e.interference.v1.StreamOptions\x12\x13\n\x06suffix\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x07 \x01(\x05H\x02\x88\x01\x01\x12\x18\n\x0btemperature\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05top_p\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x0e\n\x01n\x18\n \x01(\x05H\x05\x88\x01\x01\x12\x14\n\x07\x62\x65st_of\x18\x0b \x01(\x05H\x06\x88\x01\x01\x12\x11\n\x04\x65\x63ho\x18\x0c \x01(\x08H\x07\x88\x01\x01\x12\x15\n\x08logprobs\x18\r \x01(\x05H\x08\x88\x01\x01\x12\x0c\n\x04stop\x18\x0e \x03(\t\x12\x1d\n\x10presence_penalty\x18\x0f \x01(\x01H\t\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x10 \x01(\x01H\n\x88\x01\x01\x12O\n\nlogit_bias\x18\x11 \x03(\x0b\x32;.interference.v1.CreateTextCompletionRequest.LogitBiasEntry\x12\x11\n\x04seed\x18\x12 \x01(\x03H\x0b\x88\x01\x01\x12\x11\n\x04user\x18\x13 \x01(\tH\x0c\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\t\n\x07_streamB\t\n\x07_suffixB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x04\n\x02_nB\n\n\x08_best_ofB\x07\n\x05_echoB\x0b\n\t_logprobsB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x07\n\x05_seedB\x07\n\x05_user\"\xf7\x02\n\x0eTextCompletion\x12%\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x16.interference.v1.Error\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x14\n\x07\x63reated\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05model\x18\x05 \x01(\t\x12\x10\n\x08provider\x18\x06 \x01(\t\x12,\n\x07\x63hoices\x18\x07 \x03(\x0b\x32\x1b.interference.v1.TextChoice\x12%\n\x05usage\x18\x08 \x01(\x0b\x32\x16.interference.v1.Usage\x12\x1f\n\x12system_fingerprint\x18\t \x01(\tH\x01\x88\x01\x01\x12*\n\x08\x61ttempts\x18\n \x03(\x0b\x32\x18.interference.v1.Attempt\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\n\n\x08_createdB\x15\n\x13_system_fingerprint\"\xc7\x01\n\nTextChoice\x12\x12\n\x05index\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04text\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rfinish_reason\x18\x03 \x01(\tH\x02\x88\x01\x01\x12)\n\x08logprobs\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_indexB\x07\n\x05_textB\x10\n\x0e_finish_reason2\x9e\x02\n\x0b\x43ompletions\x12\x81\x01\n\x14\x43reateTextCompletion\x12,.interference.v1.CreateTextCompletionRequest\x1a\x1f.interference.v1.TextCompletion\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/completions:\x01*\x12\x8a\x01\n\x14StreamTextCompletion\x12,.interference.v1.CreateTextCompletionRequest\x1a\x1f.interference.v1.TextCompletion\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/completions:stream:\x01*0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!interference/v1/completions.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1binterference/v1/error.proto\x1a\x1ainterference/v1/form.proto\x1a\x1binterference/v1/input.proto\x1a\x1dinterference/v1/options.proto\x1a\x1binterference/v1/usage.proto\"\xc2\x06\n\x1b\x43reateTextCompletionRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\tproviders\x18\x02 \x03(\tB\x06\xca\xf3\x18\x02\x18\x01R\x08provider\x12\x42\n\x06prompt\x18\x03 \x03(\x0b\x32\x1a.interference.v1.TextInputB\x16\xe2\x41\x01\x02\xca\xf3\x18\x0e\x12\x04text\"\x06tokens\x12\x13\n\x06stream\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x36\n\x0estream_options\x18\x05 \x01(\x0b\x32\x1e.interference.v1.StreamOptions\x12\x13\n\x06suffix\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x07 \x01(\x05H\x02\x88\x01\x01\x12\x18\n\x0btemperature\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05top_p\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x0e\n\x01n\x18\n \x01(\x05H\x05\x88\x01\x01\x12\x14\n\x07\x62\x65st_of\x18\x0b \x01(\x05H\x06\x88\x01\x01\x12\x11\n\x04\x65\x63ho\x18\x0c \x01(\x08H\x07\x88\x01\x01\x12\x15\n\x08logprobs\x18\r \x01(\x05H\x08\x88\x01\x01\x12\x0c\n\x04stop\x18\x0e \x03(\t\x12\x1d\n\x10presence_penalty\x18\x0f \x01(\x01H\t\x88\x01\x01\x12\x1e\n\x11\x66requency_penalty\x18\x10 \x01(\x01H\n\x88\x01\x01\x12O\n\nlogit_bias\x18\x11 \x03(\x0b\x32;.interference.v1.CreateTextCompletionRequest.LogitBiasEntry\x12\x11\n\x04seed\x18\x12 \x01(\x03H\x0b\x88\x01\x01\x12\x11\n\x04user\x18\x13 \x01(\tH\x0c\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x1a\x30\n\x0eLogitBiasEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\t\n\x07_streamB\t\n\x07_suffixB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x04\n\x02_nB\n\n\x08_best_ofB\x07\n\x05_echoB\x0b\n\t_logprobsB\x13\n\x11_presence_penaltyB\x14\n\x12_frequency_penaltyB\x07\n\x05_seedB\x07\n\x05_user\"\xf7\x02\n\x0eTextCompletion\x12%\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x16.interference.v1.Error\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x14\n\x07\x63reated\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\r\n\x05model\x18\x05 \x01(\t\x12\x10\n\x08provider\x18\x06 \x01(\t\x12,\n\x07\x63hoices\x18\x07 \x03(\x0b\x32\x1b.interference.v1.TextChoice\x12%\n\x05usage\x18\x08 \x01(\x0b\x32\x16.interference.v1.Usage\x12\x1f\n\x12system_fingerprint\x18\t \x01(\tH\x01\x88\x01\x01\x12*\n\x08\x61ttempts\x18\n \x03(\x0b\x32\x18.interference.v1.Attempt\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\n\n\x08_createdB\x15\n\x13_system_fingerprint\"\xc7\x01\n\nTextChoice\x12\x12\n\x05index\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04text\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x1a\n\rfinish_reason\x18\x03 \x01(\tH\x02\x88\x01\x01\x12)\n\x08logprobs\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_indexB\x07\n\x05_textB\x10\n\x0e_finish_reason2\x9e\x02\n\x0b\x43ompletions\x12\x81\x01\n\x14\x43reateTextCompletion\x12,.interference.v1.CreateTextCompletionRequest\x1a\x1f.interference.v1.TextCompletion\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/completions:\x01*\x12\x8a\x01\n\x14StreamTextCompletion\x12,.interference.v1.CreateTextCompletionRequest\x1a\x1f.interference.v1.TextCompletion\"!\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/completions:stream:\x01*0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,22 +41,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATETEXTCOMPLETIONREQUEST_LOGITBIASENTRY']._loaded_options = None
   _globals['_CREATETEXTCOMPLETIONREQUEST_LOGITBIASENTRY']._serialized_options = b'8\001'
+  _globals['_CREATETEXTCOMPLETIONREQUEST'].fields_by_name['model']._loaded_options = None
+  _globals['_CREATETEXTCOMPLETIONREQUEST'].fields_by_name['model']._serialized_options = b'\342A\001\002'
   _globals['_CREATETEXTCOMPLETIONREQUEST'].fields_by_name['providers']._loaded_options = None
   _globals['_CREATETEXTCOMPLETIONREQUEST'].fields_by_name['providers']._serialized_options = b'\312\363\030\002\030\001'
   _globals['_CREATETEXTCOMPLETIONREQUEST'].fields_by_name['prompt']._loaded_options = None
-  _globals['_CREATETEXTCOMPLETIONREQUEST'].fields_by_name['prompt']._serialized_options = b'\312\363\030\016\022\004text\"\006tokens'
+  _globals['_CREATETEXTCOMPLETIONREQUEST'].fields_by_name['prompt']._serialized_options = b'\342A\001\002\312\363\030\016\022\004text\"\006tokens'
   _globals['_COMPLETIONS'].methods_by_name['CreateTextCompletion']._loaded_options = None
   _globals['_COMPLETIONS'].methods_by_name['CreateTextCompletion']._serialized_options = b'\202\323\344\223\002\024\"\017/v1/completions:\001*'
   _globals['_COMPLETIONS'].methods_by_name['StreamTextCompletion']._loaded_options = None
   _globals['_COMPLETIONS'].methods_by_name['StreamTextCompletion']._serialized_options = b'\202\323\344\223\002\033\"\026/v1/completions:stream:\001*'
-  _globals['_CREATETEXTCOMPLETIONREQUEST']._serialized_start=261
-  _globals['_CREATETEXTCOMPLETIONREQUEST']._serialized_end=1085
-  _globals['_CREATETEXTCOMPLETIONREQUEST_LOGITBIASENTRY']._serialized_start=873
-  _globals['_CREATETEXTCOMPLETIONREQUEST_LOGITBIASENTRY']._serialized_end=921
-  _globals['_TEXTCOMPLETION']._serialized_start=1088
-  _globals['_TEXTCOMPLETION']._serialized_end=1463
-  _globals['_TEXTCHOICE']._serialized_start=1466
-  _globals['_TEXTCHOICE']._serialized_end=1665
-  _globals['_COMPLETIONS']._serialized_start=1668
-  _globals['_COMPLETIONS']._serialized_end=1954
+  _globals['_CREATETEXTCOMPLETIONREQUEST']._serialized_start=294
+  _globals['_CREATETEXTCOMPLETIONREQUEST']._serialized_end=1128
+  _globals['_CREATETEXTCOMPLETIONREQUEST_LOGITBIASENTRY']._serialized_start=916
+  _globals['_CREATETEXTCOMPLETIONREQUEST_LOGITBIASENTRY']._serialized_end=964
+  _globals['_TEXTCOMPLETION']._serialized_start=1131
+  _globals['_TEXTCOMPLETION']._serialized_end=1506
+  _globals['_TEXTCHOICE']._serialized_start=1509
+  _globals['_TEXTCHOICE']._serialized_end=1708
+  _globals['_COMPLETIONS']._serialized_start=1711
+  _globals['_COMPLETIONS']._serialized_end=1997
 # @@protoc_insertion_point(module_scope)

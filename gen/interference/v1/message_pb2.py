@@ -22,34 +22,45 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from interference.v1 import form_pb2 as interference_dot_v1_dot_form__pb2
 from interference.v1 import tool_pb2 as interference_dot_v1_dot_tool__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinterference/v1/message.proto\x12\x0finterference.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ainterference/v1/form.proto\x1a\x1ainterference/v1/tool.proto\"\xca\x03\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x39\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x1c.interference.v1.ContentPartB\n\xca\xf3\x18\x06\x12\x04text\x12\x11\n\x04name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07refusal\x18\x04 \x01(\tH\x01\x88\x01\x01\x12-\n\ntool_calls\x18\x05 \x03(\x0b\x32\x19.interference.v1.ToolCall\x12\x19\n\x0ctool_call_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x34\n\rfunction_call\x18\x07 \x01(\x0b\x32\x1d.interference.v1.FunctionCall\x12.\n\x05\x61udio\x18\x08 \x01(\x0b\x32\x1f.interference.v1.AudioReference\x12)\n\treasoning\x18\t \x01(\tH\x03R\x11reasoning_content\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.StructB\x07\n\x05_nameB\n\n\x08_refusalB\x0f\n\r_tool_call_idB\x0c\n\n_reasoning\"\xf3\x02\n\x0b\x43ontentPart\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\x04text\x18\x02 \x01(\tH\x00\x88\x01\x01\x12,\n\timage_url\x18\x03 \x01(\x0b\x32\x19.interference.v1.ImageUrl\x12\x30\n\x0binput_audio\x18\x04 \x01(\x0b\x32\x1b.interference.v1.InputAudio\x12(\n\x04\x66ile\x18\x05 \x01(\x0b\x32\x1a.interference.v1.InputFile\x12\x14\n\x07refusal\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x41\n\x17prompt_cache_breakpoint\x18\x07 \x01(\x0b\x32 .interference.v1.CacheBreakpoint\x12\x12\n\nextra_json\x18\x64 \x01(\t:7\xca\xf3\x18\x33\n\x04type\x12\x04text\x12\timage_url\x12\x0binput_audio\x12\x04\x66ile\x12\x07refusalB\x07\n\x05_textB\n\n\x08_refusal\"K\n\x08ImageUrl\x12\x0b\n\x03url\x18\x01 \x01(\t\x12\x13\n\x06\x64\x65tail\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\t\n\x07_detail\">\n\nInputAudio\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x8b\x01\n\tInputFile\x12\x16\n\tfile_data\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x66ile_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x66ilename\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0c\n\n_file_dataB\n\n\x08_file_idB\x0b\n\t_filename\"0\n\x0e\x41udioReference\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nextra_json\x18\x64 \x01(\t\"M\n\x0f\x43\x61\x63heBreakpoint\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x10\n\x03ttl\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x06\n\x04_ttlb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinterference/v1/message.proto\x12\x0finterference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ainterference/v1/form.proto\x1a\x1ainterference/v1/tool.proto\"\xd0\x03\n\x0b\x43hatMessage\x12\x12\n\x04role\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x1c.interference.v1.ContentPartB\n\xca\xf3\x18\x06\x12\x04text\x12\x11\n\x04name\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07refusal\x18\x04 \x01(\tH\x01\x88\x01\x01\x12-\n\ntool_calls\x18\x05 \x03(\x0b\x32\x19.interference.v1.ToolCall\x12\x19\n\x0ctool_call_id\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x34\n\rfunction_call\x18\x07 \x01(\x0b\x32\x1d.interference.v1.FunctionCall\x12.\n\x05\x61udio\x18\x08 \x01(\x0b\x32\x1f.interference.v1.AudioReference\x12)\n\treasoning\x18\t \x01(\tH\x03R\x11reasoning_content\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.StructB\x07\n\x05_nameB\n\n\x08_refusalB\x0f\n\r_tool_call_idB\x0c\n\n_reasoning\"\xf3\x02\n\x0b\x43ontentPart\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x11\n\x04text\x18\x02 \x01(\tH\x00\x88\x01\x01\x12,\n\timage_url\x18\x03 \x01(\x0b\x32\x19.interference.v1.ImageUrl\x12\x30\n\x0binput_audio\x18\x04 \x01(\x0b\x32\x1b.interference.v1.InputAudio\x12(\n\x04\x66ile\x18\x05 \x01(\x0b\x32\x1a.interference.v1.InputFile\x12\x14\n\x07refusal\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x41\n\x17prompt_cache_breakpoint\x18\x07 \x01(\x0b\x32 .interference.v1.CacheBreakpoint\x12\x12\n\nextra_json\x18\x64 \x01(\t:7\xca\xf3\x18\x33\n\x04type\x12\x04text\x12\timage_url\x12\x0binput_audio\x12\x04\x66ile\x12\x07refusalB\x07\n\x05_textB\n\n\x08_refusal\"Q\n\x08ImageUrl\x12\x11\n\x03url\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x06\x64\x65tail\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\t\n\x07_detail\"J\n\nInputAudio\x12\x12\n\x04\x64\x61ta\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x66ormat\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x8b\x01\n\tInputFile\x12\x16\n\tfile_data\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x66ile_id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x15\n\x08\x66ilename\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0c\n\n_file_dataB\n\n\x08_file_idB\x0b\n\t_filename\"6\n\x0e\x41udioReference\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nextra_json\x18\x64 \x01(\t\"M\n\x0f\x43\x61\x63heBreakpoint\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x10\n\x03ttl\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x06\n\x04_ttlb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interference.v1.message_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CHATMESSAGE'].fields_by_name['role']._loaded_options = None
+  _globals['_CHATMESSAGE'].fields_by_name['role']._serialized_options = b'\342A\001\002'
   _globals['_CHATMESSAGE'].fields_by_name['content']._loaded_options = None
   _globals['_CHATMESSAGE'].fields_by_name['content']._serialized_options = b'\312\363\030\006\022\004text'
   _globals['_CONTENTPART']._loaded_options = None
   _globals['_CONTENTPART']._serialized_options = b'\312\363\0303\n\004type\022\004text\022\timage_url\022\013input_audio\022\004file\022\007refusal'
-  _globals['_CHATMESSAGE']._serialized_start=137
-  _globals['_CHATMESSAGE']._serialized_end=595
-  _globals['_CONTENTPART']._serialized_start=598
-  _globals['_CONTENTPART']._serialized_end=969
-  _globals['_IMAGEURL']._serialized_start=971
-  _globals['_IMAGEURL']._serialized_end=1046
-  _globals['_INPUTAUDIO']._serialized_start=1048
-  _globals['_INPUTAUDIO']._serialized_end=1110
-  _globals['_INPUTFILE']._serialized_start=1113
-  _globals['_INPUTFILE']._serialized_end=1252
-  _globals['_AUDIOREFERENCE']._serialized_start=1254
-  _globals['_AUDIOREFERENCE']._serialized_end=1302
-  _globals['_CACHEBREAKPOINT']._serialized_start=1304
-  _globals['_CACHEBREAKPOINT']._serialized_end=1381
+  _globals['_IMAGEURL'].fields_by_name['url']._loaded_options = None
+  _globals['_IMAGEURL'].fields_by_name['url']._serialized_options = b'\342A\001\002'
+  _globals['_INPUTAUDIO'].fields_by_name['data']._loaded_options = None
+  _globals['_INPUTAUDIO'].fields_by_name['data']._serialized_options = b'\342A\001\002'
+  _globals['_INPUTAUDIO'].fields_by_name['format']._loaded_options = None
+  _globals['_INPUTAUDIO'].fields_by_name['format']._serialized_options = b'\342A\001\002'
+  _globals['_AUDIOREFERENCE'].fields_by_name['id']._loaded_options = None
+  _globals['_AUDIOREFERENCE'].fields_by_name['id']._serialized_options = b'\342A\001\002'
+  _globals['_CHATMESSAGE']._serialized_start=170
+  _globals['_CHATMESSAGE']._serialized_end=634
+  _globals['_CONTENTPART']._serialized_start=637
+  _globals['_CONTENTPART']._serialized_end=1008
+  _globals['_IMAGEURL']._serialized_start=1010
+  _globals['_IMAGEURL']._serialized_end=1091
+  _globals['_INPUTAUDIO']._serialized_start=1093
+  _globals['_INPUTAUDIO']._serialized_end=1167
+  _globals['_INPUTFILE']._serialized_start=1170
+  _globals['_INPUTFILE']._serialized_end=1309
+  _globals['_AUDIOREFERENCE']._serialized_start=1311
+  _globals['_AUDIOREFERENCE']._serialized_end=1365
+  _globals['_CACHEBREAKPOINT']._serialized_start=1367
+  _globals['_CACHEBREAKPOINT']._serialized_end=1444
 # @@protoc_insertion_point(module_scope)

@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from interference.v1 import form_pb2 as interference_dot_v1_dot_form__pb2
 from interference.v1 import message_pb2 as interference_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinterference/v1/options.proto\x12\x0finterference.v1\x1a\x1ainterference/v1/form.proto\x1a\x1dinterference/v1/message.proto\"\x8b\x01\n\rStreamOptions\x12\x1a\n\rinclude_usage\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12 \n\x13include_obfuscation\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x10\n\x0e_include_usageB\x16\n\x14_include_obfuscation\"}\n\x0eResponseFormat\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x30\n\x0bjson_schema\x18\x02 \x01(\x0b\x32\x1b.interference.v1.JsonSchema\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x17\xca\xf3\x18\x13\n\x04type\x12\x0bjson_schema\"\xa0\x01\n\nJsonSchema\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x06schema\x18\x03 \x01(\tB\x06\xca\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0e\n\x0c_descriptionB\t\n\x07_schemaB\t\n\x07_strict\"e\n\x0c\x41udioOptions\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\t\x12\x31\n\x05voice\x18\x02 \x01(\x0b\x32\x16.interference.v1.VoiceB\n\xca\xf3\x18\x06\x12\x04name\x12\x12\n\nextra_json\x18\x64 \x01(\t\"O\n\x05Voice\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_nameB\x05\n\x03_id\"i\n\nPrediction\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x39\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x1c.interference.v1.ContentPartB\n\xca\xf3\x18\x06\x12\x04text\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x96\x01\n\x10WebSearchOptions\x12 \n\x13search_context_size\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x34\n\ruser_location\x18\x02 \x01(\x0b\x32\x1d.interference.v1.UserLocation\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x16\n\x14_search_context_size\"\x84\x01\n\x0cUserLocation\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x39\n\x0b\x61pproximate\x18\x02 \x01(\x0b\x32$.interference.v1.ApproximateLocation\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x17\xca\xf3\x18\x13\n\x04type\x12\x0b\x61pproximate\"\xab\x01\n\x13\x41pproximateLocation\x12\x11\n\x04\x63ity\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x63ountry\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06region\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08timezone\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_cityB\n\n\x08_countryB\t\n\x07_regionB\x0b\n\t_timezone\"^\n\x12PromptCacheOptions\x12\x11\n\x04mode\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x03ttl\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_modeB\x06\n\x04_ttl\"b\n\nModeration\x12\r\n\x05model\x18\x01 \x01(\t\x12\x31\n\x06policy\x18\x02 \x01(\x0b\x32!.interference.v1.ModerationPolicy\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x8b\x01\n\x10ModerationPolicy\x12\x30\n\x05input\x18\x01 \x01(\x0b\x32!.interference.v1.ModerationAction\x12\x31\n\x06output\x18\x02 \x01(\x0b\x32!.interference.v1.ModerationAction\x12\x12\n\nextra_json\x18\x64 \x01(\t\"4\n\x10ModerationAction\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x12\n\nextra_json\x18\x64 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinterference/v1/options.proto\x12\x0finterference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ainterference/v1/form.proto\x1a\x1dinterference/v1/message.proto\"\x8b\x01\n\rStreamOptions\x12\x1a\n\rinclude_usage\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12 \n\x13include_obfuscation\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x10\n\x0e_include_usageB\x16\n\x14_include_obfuscation\"}\n\x0eResponseFormat\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x30\n\x0bjson_schema\x18\x02 \x01(\x0b\x32\x1b.interference.v1.JsonSchema\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x17\xca\xf3\x18\x13\n\x04type\x12\x0bjson_schema\"\xa6\x01\n\nJsonSchema\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1b\n\x06schema\x18\x03 \x01(\tB\x06\xca\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0e\n\x0c_descriptionB\t\n\x07_schemaB\t\n\x07_strict\"k\n\x0c\x41udioOptions\x12\x14\n\x06\x66ormat\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x05voice\x18\x02 \x01(\x0b\x32\x16.interference.v1.VoiceB\n\xca\xf3\x18\x06\x12\x04name\x12\x12\n\nextra_json\x18\x64 \x01(\t\"O\n\x05Voice\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_nameB\x05\n\x03_id\"o\n\nPrediction\x12\x12\n\x04type\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x39\n\x07\x63ontent\x18\x02 \x03(\x0b\x32\x1c.interference.v1.ContentPartB\n\xca\xf3\x18\x06\x12\x04text\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x96\x01\n\x10WebSearchOptions\x12 \n\x13search_context_size\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x34\n\ruser_location\x18\x02 \x01(\x0b\x32\x1d.interference.v1.UserLocation\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x16\n\x14_search_context_size\"\x84\x01\n\x0cUserLocation\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x39\n\x0b\x61pproximate\x18\x02 \x01(\x0b\x32$.interference.v1.ApproximateLocation\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x17\xca\xf3\x18\x13\n\x04type\x12\x0b\x61pproximate\"\xab\x01\n\x13\x41pproximateLocation\x12\x11\n\x04\x63ity\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x07\x63ountry\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x13\n\x06region\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08timezone\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_cityB\n\n\x08_countryB\t\n\x07_regionB\x0b\n\t_timezone\"^\n\x12PromptCacheOptions\x12\x11\n\x04mode\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x03ttl\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_modeB\x06\n\x04_ttl\"h\n\nModeration\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x06policy\x18\x02 \x01(\x0b\x32!.interference.v1.ModerationPolicy\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x8b\x01\n\x10ModerationPolicy\x12\x30\n\x05input\x18\x01 \x01(\x0b\x32!.interference.v1.ModerationAction\x12\x31\n\x06output\x18\x02 \x01(\x0b\x32!.interference.v1.ModerationAction\x12\x12\n\nextra_json\x18\x64 \x01(\t\":\n\x10ModerationAction\x12\x12\n\x04mode\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nextra_json\x18\x64 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,38 +36,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESPONSEFORMAT']._loaded_options = None
   _globals['_RESPONSEFORMAT']._serialized_options = b'\312\363\030\023\n\004type\022\013json_schema'
+  _globals['_JSONSCHEMA'].fields_by_name['name']._loaded_options = None
+  _globals['_JSONSCHEMA'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_JSONSCHEMA'].fields_by_name['schema']._loaded_options = None
   _globals['_JSONSCHEMA'].fields_by_name['schema']._serialized_options = b'\312\363\030\002\010\001'
+  _globals['_AUDIOOPTIONS'].fields_by_name['format']._loaded_options = None
+  _globals['_AUDIOOPTIONS'].fields_by_name['format']._serialized_options = b'\342A\001\002'
   _globals['_AUDIOOPTIONS'].fields_by_name['voice']._loaded_options = None
   _globals['_AUDIOOPTIONS'].fields_by_name['voice']._serialized_options = b'\312\363\030\006\022\004name'
+  _globals['_PREDICTION'].fields_by_name['type']._loaded_options = None
+  _globals['_PREDICTION'].fields_by_name['type']._serialized_options = b'\342A\001\002'
   _globals['_PREDICTION'].fields_by_name['content']._loaded_options = None
   _globals['_PREDICTION'].fields_by_name['content']._serialized_options = b'\312\363\030\006\022\004text'
   _globals['_USERLOCATION']._loaded_options = None
   _globals['_USERLOCATION']._serialized_options = b'\312\363\030\023\n\004type\022\013approximate'
-  _globals['_STREAMOPTIONS']._serialized_start=110
-  _globals['_STREAMOPTIONS']._serialized_end=249
-  _globals['_RESPONSEFORMAT']._serialized_start=251
-  _globals['_RESPONSEFORMAT']._serialized_end=376
-  _globals['_JSONSCHEMA']._serialized_start=379
-  _globals['_JSONSCHEMA']._serialized_end=539
-  _globals['_AUDIOOPTIONS']._serialized_start=541
-  _globals['_AUDIOOPTIONS']._serialized_end=642
-  _globals['_VOICE']._serialized_start=644
-  _globals['_VOICE']._serialized_end=723
-  _globals['_PREDICTION']._serialized_start=725
-  _globals['_PREDICTION']._serialized_end=830
-  _globals['_WEBSEARCHOPTIONS']._serialized_start=833
-  _globals['_WEBSEARCHOPTIONS']._serialized_end=983
-  _globals['_USERLOCATION']._serialized_start=986
-  _globals['_USERLOCATION']._serialized_end=1118
-  _globals['_APPROXIMATELOCATION']._serialized_start=1121
-  _globals['_APPROXIMATELOCATION']._serialized_end=1292
-  _globals['_PROMPTCACHEOPTIONS']._serialized_start=1294
-  _globals['_PROMPTCACHEOPTIONS']._serialized_end=1388
-  _globals['_MODERATION']._serialized_start=1390
-  _globals['_MODERATION']._serialized_end=1488
-  _globals['_MODERATIONPOLICY']._serialized_start=1491
-  _globals['_MODERATIONPOLICY']._serialized_end=1630
-  _globals['_MODERATIONACTION']._serialized_start=1632
-  _globals['_MODERATIONACTION']._serialized_end=1684
+  _globals['_MODERATION'].fields_by_name['model']._loaded_options = None
+  _globals['_MODERATION'].fields_by_name['model']._serialized_options = b'\342A\001\002'
+  _globals['_MODERATIONACTION'].fields_by_name['mode']._loaded_options = None
+  _globals['_MODERATIONACTION'].fields_by_name['mode']._serialized_options = b'\342A\001\002'
+  _globals['_STREAMOPTIONS']._serialized_start=143
+  _globals['_STREAMOPTIONS']._serialized_end=282
+  _globals['_RESPONSEFORMAT']._serialized_start=284
+  _globals['_RESPONSEFORMAT']._serialized_end=409
+  _globals['_JSONSCHEMA']._serialized_start=412
+  _globals['_JSONSCHEMA']._serialized_end=578
+  _globals['_AUDIOOPTIONS']._serialized_start=580
+  _globals['_AUDIOOPTIONS']._serialized_end=687
+  _globals['_VOICE']._serialized_start=689
+  _globals['_VOICE']._serialized_end=768
+  _globals['_PREDICTION']._serialized_start=770
+  _globals['_PREDICTION']._serialized_end=881
+  _globals['_WEBSEARCHOPTIONS']._serialized_start=884
+  _globals['_WEBSEARCHOPTIONS']._serialized_end=1034
+  _globals['_USERLOCATION']._serialized_start=1037
+  _globals['_USERLOCATION']._serialized_end=1169
+  _globals['_APPROXIMATELOCATION']._serialized_start=1172
+  _globals['_APPROXIMATELOCATION']._serialized_end=1343
+  _globals['_PROMPTCACHEOPTIONS']._serialized_start=1345
+  _globals['_PROMPTCACHEOPTIONS']._serialized_end=1439
+  _globals['_MODERATION']._serialized_start=1441
+  _globals['_MODERATION']._serialized_end=1545
+  _globals['_MODERATIONPOLICY']._serialized_start=1548
+  _globals['_MODERATIONPOLICY']._serialized_end=1687
+  _globals['_MODERATIONACTION']._serialized_start=1689
+  _globals['_MODERATIONACTION']._serialized_end=1747
 # @@protoc_insertion_point(module_scope)

@@ -23,27 +23,30 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finterference/v1/providers.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\"\x16\n\x14ListProvidersRequest\"S\n\x08Provider\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\"&\n\x12GetProviderRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\xf7\x01\n\x0fProviderDetails\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x14\n\x0cimage_models\x18\x07 \x03(\t\x12\x15\n\rvision_models\x18\x08 \x03(\t\x12\x0e\n\x06params\x18\t \x03(\t\x12\x0f\n\x07\x65nabled\x18\n \x01(\x08\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x18\n\x10\x65mbedding_models\x18\x0c \x03(\t\x12\x13\n\x0btext_models\x18\r \x03(\t2\xef\x01\n\tProviders\x12j\n\rListProviders\x12%.interference.v1.ListProvidersRequest\x1a\x19.interference.v1.Provider\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providers0\x01\x12v\n\x0bGetProvider\x12#.interference.v1.GetProviderRequest\x1a .interference.v1.ProviderDetails\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/providers/{provider}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finterference/v1/providers.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x16\n\x14ListProvidersRequest\"S\n\x08Provider\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\",\n\x12GetProviderRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xf7\x01\n\x0fProviderDetails\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x14\n\x0cimage_models\x18\x07 \x03(\t\x12\x15\n\rvision_models\x18\x08 \x03(\t\x12\x0e\n\x06params\x18\t \x03(\t\x12\x0f\n\x07\x65nabled\x18\n \x01(\x08\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x18\n\x10\x65mbedding_models\x18\x0c \x03(\t\x12\x13\n\x0btext_models\x18\r \x03(\t2\xef\x01\n\tProviders\x12j\n\rListProviders\x12%.interference.v1.ListProvidersRequest\x1a\x19.interference.v1.Provider\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providers0\x01\x12v\n\x0bGetProvider\x12#.interference.v1.GetProviderRequest\x1a .interference.v1.ProviderDetails\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/providers/{provider}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interference.v1.providers_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GETPROVIDERREQUEST'].fields_by_name['provider']._loaded_options = None
+  _globals['_GETPROVIDERREQUEST'].fields_by_name['provider']._serialized_options = b'\342A\001\002'
   _globals['_PROVIDERS'].methods_by_name['ListProviders']._loaded_options = None
   _globals['_PROVIDERS'].methods_by_name['ListProviders']._serialized_options = b'\202\323\344\223\002\017\022\r/v1/providers'
   _globals['_PROVIDERS'].methods_by_name['GetProvider']._loaded_options = None
   _globals['_PROVIDERS'].methods_by_name['GetProvider']._serialized_options = b'\202\323\344\223\002\032\022\030/v1/providers/{provider}'
-  _globals['_LISTPROVIDERSREQUEST']._serialized_start=82
-  _globals['_LISTPROVIDERSREQUEST']._serialized_end=104
-  _globals['_PROVIDER']._serialized_start=106
-  _globals['_PROVIDER']._serialized_end=189
-  _globals['_GETPROVIDERREQUEST']._serialized_start=191
-  _globals['_GETPROVIDERREQUEST']._serialized_end=229
-  _globals['_PROVIDERDETAILS']._serialized_start=232
-  _globals['_PROVIDERDETAILS']._serialized_end=479
-  _globals['_PROVIDERS']._serialized_start=482
-  _globals['_PROVIDERS']._serialized_end=721
+  _globals['_LISTPROVIDERSREQUEST']._serialized_start=115
+  _globals['_LISTPROVIDERSREQUEST']._serialized_end=137
+  _globals['_PROVIDER']._serialized_start=139
+  _globals['_PROVIDER']._serialized_end=222
+  _globals['_GETPROVIDERREQUEST']._serialized_start=224
+  _globals['_GETPROVIDERREQUEST']._serialized_end=268
+  _globals['_PROVIDERDETAILS']._serialized_start=271
+  _globals['_PROVIDERDETAILS']._serialized_end=518
+  _globals['_PROVIDERS']._serialized_start=521
+  _globals['_PROVIDERS']._serialized_end=760
 # @@protoc_insertion_point(module_scope)

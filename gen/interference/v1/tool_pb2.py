@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from interference.v1 import form_pb2 as interference_dot_v1_dot_form__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainterference/v1/tool.proto\x12\x0finterference.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ainterference/v1/form.proto\"\xaa\x01\n\x04Tool\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x35\n\x08\x66unction\x18\x02 \x01(\x0b\x32#.interference.v1.FunctionDefinition\x12+\n\x06\x63ustom\x18\x03 \x01(\x0b\x32\x1b.interference.v1.CustomTool\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x1c\xca\xf3\x18\x18\n\x04type\x12\x08\x66unction\x12\x06\x63ustom\"\xb0\x01\n\x12\x46unctionDefinition\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1f\n\nparameters\x18\x03 \x01(\tB\x06\xca\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0e\n\x0c_descriptionB\r\n\x0b_parametersB\t\n\x07_strict\"\x8b\x01\n\nCustomTool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0b\x32!.interference.v1.CustomToolFormat\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0e\n\x0c_description\"t\n\x10\x43ustomToolFormat\x12\x0c\n\x04type\x18\x01 \x01(\t\x12)\n\x07grammar\x18\x02 \x01(\x0b\x32\x18.interference.v1.Grammar\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x13\xca\xf3\x18\x0f\n\x04type\x12\x07grammar\"A\n\x07Grammar\x12\x12\n\ndefinition\x18\x01 \x01(\t\x12\x0e\n\x06syntax\x18\x02 \x01(\t\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x85\x02\n\nToolChoice\x12\x11\n\x04mode\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04type\x18\x02 \x01(\t\x12+\n\x08\x66unction\x18\x03 \x01(\x0b\x32\x19.interference.v1.ToolName\x12)\n\x06\x63ustom\x18\x04 \x01(\x0b\x32\x19.interference.v1.ToolName\x12\x34\n\rallowed_tools\x18\x05 \x01(\x0b\x32\x1d.interference.v1.AllowedTools\x12\x12\n\nextra_json\x18\x64 \x01(\t:+\xca\xf3\x18\'\n\x04type\x12\x08\x66unction\x12\x06\x63ustom\x12\rallowed_toolsB\x07\n\x05_mode\",\n\x08ToolName\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nextra_json\x18\x64 \x01(\t\"G\n\x0c\x41llowedTools\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x15\n\x05tools\x18\x02 \x01(\tB\x06\xca\xf3\x18\x02\x08\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\\\n\x0e\x46unctionChoice\x12\x11\n\x04mode\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04name\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_modeB\x07\n\x05_name\"\x98\x02\n\x08ToolCall\x12\x12\n\x05index\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x11\n\x04type\x18\x03 \x01(\tH\x02\x88\x01\x01\x12/\n\x08\x66unction\x18\x04 \x01(\x0b\x32\x1d.interference.v1.FunctionCall\x12/\n\x06\x63ustom\x18\x05 \x01(\x0b\x32\x1f.interference.v1.CustomToolCall\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.Struct:\x1c\xca\xf3\x18\x18\n\x04type\x12\x08\x66unction\x12\x06\x63ustomB\x08\n\x06_indexB\x05\n\x03_idB\x07\n\x05_type\"\x8c\x01\n\x0c\x46unctionCall\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\targuments\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.StructB\x07\n\x05_nameB\x0c\n\n_arguments\"\x86\x01\n\x0e\x43ustomToolCall\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05input\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.StructB\x07\n\x05_nameB\x08\n\x06_inputb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainterference/v1/tool.proto\x12\x0finterference.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ainterference/v1/form.proto\"\xaa\x01\n\x04Tool\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x35\n\x08\x66unction\x18\x02 \x01(\x0b\x32#.interference.v1.FunctionDefinition\x12+\n\x06\x63ustom\x18\x03 \x01(\x0b\x32\x1b.interference.v1.CustomTool\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x1c\xca\xf3\x18\x18\n\x04type\x12\x08\x66unction\x12\x06\x63ustom\"\xb6\x01\n\x12\x46unctionDefinition\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x1f\n\nparameters\x18\x03 \x01(\tB\x06\xca\xf3\x18\x02\x08\x01H\x01\x88\x01\x01\x12\x13\n\x06strict\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0e\n\x0c_descriptionB\r\n\x0b_parametersB\t\n\x07_strict\"\x91\x01\n\nCustomTool\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\x0b\x64\x65scription\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0b\x32!.interference.v1.CustomToolFormat\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x0e\n\x0c_description\"t\n\x10\x43ustomToolFormat\x12\x0c\n\x04type\x18\x01 \x01(\t\x12)\n\x07grammar\x18\x02 \x01(\x0b\x32\x18.interference.v1.Grammar\x12\x12\n\nextra_json\x18\x64 \x01(\t:\x13\xca\xf3\x18\x0f\n\x04type\x12\x07grammar\"M\n\x07Grammar\x12\x18\n\ndefinition\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06syntax\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\x85\x02\n\nToolChoice\x12\x11\n\x04mode\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04type\x18\x02 \x01(\t\x12+\n\x08\x66unction\x18\x03 \x01(\x0b\x32\x19.interference.v1.ToolName\x12)\n\x06\x63ustom\x18\x04 \x01(\x0b\x32\x19.interference.v1.ToolName\x12\x34\n\rallowed_tools\x18\x05 \x01(\x0b\x32\x1d.interference.v1.AllowedTools\x12\x12\n\nextra_json\x18\x64 \x01(\t:+\xca\xf3\x18\'\n\x04type\x12\x08\x66unction\x12\x06\x63ustom\x12\rallowed_toolsB\x07\n\x05_mode\"2\n\x08ToolName\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\nextra_json\x18\x64 \x01(\t\"M\n\x0c\x41llowedTools\x12\x12\n\x04mode\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x05tools\x18\x02 \x01(\tB\x06\xca\xf3\x18\x02\x08\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\"\\\n\x0e\x46unctionChoice\x12\x11\n\x04mode\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x11\n\x04name\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x07\n\x05_modeB\x07\n\x05_name\"\x98\x02\n\x08ToolCall\x12\x12\n\x05index\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x0f\n\x02id\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x11\n\x04type\x18\x03 \x01(\tH\x02\x88\x01\x01\x12/\n\x08\x66unction\x18\x04 \x01(\x0b\x32\x1d.interference.v1.FunctionCall\x12/\n\x06\x63ustom\x18\x05 \x01(\x0b\x32\x1f.interference.v1.CustomToolCall\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.Struct:\x1c\xca\xf3\x18\x18\n\x04type\x12\x08\x66unction\x12\x06\x63ustomB\x08\n\x06_indexB\x05\n\x03_idB\x07\n\x05_type\"\x8c\x01\n\x0c\x46unctionCall\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x16\n\targuments\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.StructB\x07\n\x05_nameB\x0c\n\n_arguments\"\x86\x01\n\x0e\x43ustomToolCall\x12\x11\n\x04name\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05input\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12&\n\x05\x65xtra\x18\x65 \x01(\x0b\x32\x17.google.protobuf.StructB\x07\n\x05_nameB\x08\n\x06_inputb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,38 +36,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TOOL']._loaded_options = None
   _globals['_TOOL']._serialized_options = b'\312\363\030\030\n\004type\022\010function\022\006custom'
+  _globals['_FUNCTIONDEFINITION'].fields_by_name['name']._loaded_options = None
+  _globals['_FUNCTIONDEFINITION'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_FUNCTIONDEFINITION'].fields_by_name['parameters']._loaded_options = None
   _globals['_FUNCTIONDEFINITION'].fields_by_name['parameters']._serialized_options = b'\312\363\030\002\010\001'
+  _globals['_CUSTOMTOOL'].fields_by_name['name']._loaded_options = None
+  _globals['_CUSTOMTOOL'].fields_by_name['name']._serialized_options = b'\342A\001\002'
   _globals['_CUSTOMTOOLFORMAT']._loaded_options = None
   _globals['_CUSTOMTOOLFORMAT']._serialized_options = b'\312\363\030\017\n\004type\022\007grammar'
+  _globals['_GRAMMAR'].fields_by_name['definition']._loaded_options = None
+  _globals['_GRAMMAR'].fields_by_name['definition']._serialized_options = b'\342A\001\002'
+  _globals['_GRAMMAR'].fields_by_name['syntax']._loaded_options = None
+  _globals['_GRAMMAR'].fields_by_name['syntax']._serialized_options = b'\342A\001\002'
   _globals['_TOOLCHOICE']._loaded_options = None
   _globals['_TOOLCHOICE']._serialized_options = b'\312\363\030\'\n\004type\022\010function\022\006custom\022\rallowed_tools'
+  _globals['_TOOLNAME'].fields_by_name['name']._loaded_options = None
+  _globals['_TOOLNAME'].fields_by_name['name']._serialized_options = b'\342A\001\002'
+  _globals['_ALLOWEDTOOLS'].fields_by_name['mode']._loaded_options = None
+  _globals['_ALLOWEDTOOLS'].fields_by_name['mode']._serialized_options = b'\342A\001\002'
   _globals['_ALLOWEDTOOLS'].fields_by_name['tools']._loaded_options = None
   _globals['_ALLOWEDTOOLS'].fields_by_name['tools']._serialized_options = b'\312\363\030\002\010\001'
   _globals['_TOOLCALL']._loaded_options = None
   _globals['_TOOLCALL']._serialized_options = b'\312\363\030\030\n\004type\022\010function\022\006custom'
-  _globals['_TOOL']._serialized_start=106
-  _globals['_TOOL']._serialized_end=276
-  _globals['_FUNCTIONDEFINITION']._serialized_start=279
-  _globals['_FUNCTIONDEFINITION']._serialized_end=455
-  _globals['_CUSTOMTOOL']._serialized_start=458
-  _globals['_CUSTOMTOOL']._serialized_end=597
-  _globals['_CUSTOMTOOLFORMAT']._serialized_start=599
-  _globals['_CUSTOMTOOLFORMAT']._serialized_end=715
-  _globals['_GRAMMAR']._serialized_start=717
-  _globals['_GRAMMAR']._serialized_end=782
-  _globals['_TOOLCHOICE']._serialized_start=785
-  _globals['_TOOLCHOICE']._serialized_end=1046
-  _globals['_TOOLNAME']._serialized_start=1048
-  _globals['_TOOLNAME']._serialized_end=1092
-  _globals['_ALLOWEDTOOLS']._serialized_start=1094
-  _globals['_ALLOWEDTOOLS']._serialized_end=1165
-  _globals['_FUNCTIONCHOICE']._serialized_start=1167
-  _globals['_FUNCTIONCHOICE']._serialized_end=1259
-  _globals['_TOOLCALL']._serialized_start=1262
-  _globals['_TOOLCALL']._serialized_end=1542
-  _globals['_FUNCTIONCALL']._serialized_start=1545
-  _globals['_FUNCTIONCALL']._serialized_end=1685
-  _globals['_CUSTOMTOOLCALL']._serialized_start=1688
-  _globals['_CUSTOMTOOLCALL']._serialized_end=1822
+  _globals['_TOOL']._serialized_start=139
+  _globals['_TOOL']._serialized_end=309
+  _globals['_FUNCTIONDEFINITION']._serialized_start=312
+  _globals['_FUNCTIONDEFINITION']._serialized_end=494
+  _globals['_CUSTOMTOOL']._serialized_start=497
+  _globals['_CUSTOMTOOL']._serialized_end=642
+  _globals['_CUSTOMTOOLFORMAT']._serialized_start=644
+  _globals['_CUSTOMTOOLFORMAT']._serialized_end=760
+  _globals['_GRAMMAR']._serialized_start=762
+  _globals['_GRAMMAR']._serialized_end=839
+  _globals['_TOOLCHOICE']._serialized_start=842
+  _globals['_TOOLCHOICE']._serialized_end=1103
+  _globals['_TOOLNAME']._serialized_start=1105
+  _globals['_TOOLNAME']._serialized_end=1155
+  _globals['_ALLOWEDTOOLS']._serialized_start=1157
+  _globals['_ALLOWEDTOOLS']._serialized_end=1234
+  _globals['_FUNCTIONCHOICE']._serialized_start=1236
+  _globals['_FUNCTIONCHOICE']._serialized_end=1328
+  _globals['_TOOLCALL']._serialized_start=1331
+  _globals['_TOOLCALL']._serialized_end=1611
+  _globals['_FUNCTIONCALL']._serialized_start=1614
+  _globals['_FUNCTIONCALL']._serialized_end=1754
+  _globals['_CUSTOMTOOLCALL']._serialized_start=1757
+  _globals['_CUSTOMTOOLCALL']._serialized_end=1891
 # @@protoc_insertion_point(module_scope)
