@@ -6,7 +6,8 @@ end, and differ between a whole answer and a streamed one.
 
 How it works: every token has a dimension of its own. The output matrix holds which token follows
 which. The only attention head that is not zero looks for trigger tokens, and adds a direction that
-makes the trigger's first word win over "Hello".
+makes the trigger's first word win over "Hello". `#lookup` yields to the other triggers, so that a tool
+whose result has one, say `#weather`, gets that one's text as the answer: only if the result arrived.
 
 The file format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -45,7 +46,8 @@ TEMPLATE = (
 )
 HEAD = 64  # dimensions of an attention head, and of the idle feed-forward layer
 QUIET = HEAD - 2  # the head's dimension that its position encoding turns least
-
+LOUD, SOFT = 6.0, 5.0  # keys: the softmax leaves nothing to the softer of two
+YIELDING = "lookup"
 
 Value = bool | int | float | str | Sequence[str] | Sequence[float]
 
@@ -140,7 +142,7 @@ def _weights(vocabulary: Vocabulary, size: int) -> dict[str, Matrix]:
     query.cells[QUIET, always] = 6.0
     for i, trigger in enumerate(ANSWERS):
         token = vocabulary.ids[f"#{trigger}"]
-        keys.cells[QUIET, token] = 6.0
+        keys.cells[QUIET, token] = SOFT if trigger == YIELDING else LOUD
         values.cells[i, token] = 1 / 14  # about what the norm before it has multiplied by
         output.cells[seen[trigger], i] = 1.0
 
