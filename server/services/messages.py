@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from google.api.httpbody_pb2 import HttpBody
 
 from interference.v1.messages_pb2_grpc import MessagesServicer
-from server.ingress import messages
+from server.ingress.messages.request import read
 from server.routing.router import Router
 from server.services import translated
 from server.services.call import Context
@@ -19,5 +19,5 @@ class Messages(MessagesServicer):
 
     async def CreateMessage(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
         """Answers whole or in events, as the request says."""
-        async for part in translated.answer(messages.read, request, self._router, context):
+        async for part in translated.answer(read, request, self._router, context):
             yield part

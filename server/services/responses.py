@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from google.api.httpbody_pb2 import HttpBody
 
 from interference.v1.responses_pb2_grpc import ResponsesServicer
-from server.ingress import responses
+from server.ingress.responses.request import read
 from server.routing.router import Router
 from server.services import translated
 from server.services.call import Context
@@ -19,5 +19,5 @@ class Responses(ResponsesServicer):
 
     async def CreateResponse(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
         """Answers whole or in events, as the request says."""
-        async for part in translated.answer(responses.read, request, self._router, context):
+        async for part in translated.answer(read, request, self._router, context):
             yield part

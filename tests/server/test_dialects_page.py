@@ -6,7 +6,11 @@ from types import ModuleType
 
 import pytest
 
-from server.ingress import messages, messages_content, messages_tools, responses, responses_tools
+from server.ingress.messages import content as messages_content
+from server.ingress.messages import request as messages
+from server.ingress.messages import tools as messages_tools
+from server.ingress.responses import request as responses
+from server.ingress.responses import tools as responses_tools
 
 PAGE = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
 RESPONSES, MESSAGES = (part for part in PAGE.split("\n## ")[1:])

@@ -16,8 +16,8 @@ from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, ChatCo
 from interference.v1.error_pb2 import ErrorResponse
 from interference.v1.tool_pb2 import ToolCall
 from interference.v1.usage_pb2 import Usage
-from server.ingress import messages_answer as answer
-from server.ingress.messages_answer import Ending, Given, Json
+from server.ingress.messages import answer
+from server.ingress.messages.answer import Ending, Given, Json
 from server.ingress.wire import event
 
 _Kind = Literal["thinking", "text", "refusal", "call"]

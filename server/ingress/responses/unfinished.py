@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from server.ingress import responses_output as output
-from server.ingress.responses_output import Called, Json
+from server.ingress.responses import output
+from server.ingress.responses.output import Called, Json
 
 _NAMELESS = Called("", "", "", is_custom=False)
 

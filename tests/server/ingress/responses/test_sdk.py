@@ -21,8 +21,8 @@ from interference.v1.completion_pb2 import (
 from interference.v1.error_pb2 import Error, ErrorResponse
 from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from server.errors import InvalidRequest
-from server.ingress import responses
 from server.ingress.base import Answer
+from server.ingress.responses import request as responses
 
 TOOL: FunctionToolParam = {
     "type": "function",

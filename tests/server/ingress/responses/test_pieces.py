@@ -24,9 +24,9 @@ from interference.v1.completion_pb2 import (
 )
 from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
 from server.ingress.base import Answer
-from server.ingress.responses_events import ResponsesAnswer
-from server.ingress.responses_output import Told
-from tests.server.ingress.responses_reader import USAGE, Json, accumulated, chunk, streamed
+from server.ingress.responses.events import ResponsesAnswer
+from server.ingress.responses.output import Told
+from tests.server.ingress.responses.reader import USAGE, Json, accumulated, chunk, streamed
 
 EXAMPLES = settings(deadline=None)  # the SDK's types take their time at their first use
 TEXT = st.text(min_size=1, max_size=8)

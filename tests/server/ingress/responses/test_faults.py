@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from server import forms
 from server.errors import InvalidRequest
-from server.ingress import responses
+from server.ingress.responses import request as responses
 from server.services import validate
 
 EXAMPLES = settings(deadline=None)

@@ -19,8 +19,8 @@ from interference.v1.completion_pb2 import (
 from interference.v1.error_pb2 import Error, ErrorResponse
 from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from interference.v1.usage_pb2 import Usage
-from server.ingress.messages_events import MessagesAnswer, error_type
-from tests.server.ingress import messages_reader
+from server.ingress.messages.events import MessagesAnswer, error_type
+from tests.server.ingress.messages import reader as messages_reader
 
 Json = dict[str, Any]
 _USAGE = Usage(prompt_tokens=9, completion_tokens=4)

@@ -21,10 +21,11 @@ from interference.v1.options_pb2 import (
     StreamOptions,
 )
 from server.forms import JSON_FAULTS
-from server.ingress import responses_input, responses_tools
 from server.ingress.base import Asked
-from server.ingress.responses_events import ResponsesAnswer
-from server.ingress.responses_output import Told
+from server.ingress.responses.events import ResponsesAnswer
+from server.ingress.responses.items import messages
+from server.ingress.responses.output import Told
+from server.ingress.responses.tools import text_format, tool_choice, tools
 from server.ingress.wire import Members, body, fault
 
 _LOGPROBS: Final = "message.output_text.logprobs"
@@ -103,7 +104,7 @@ def read(text: bytes) -> Asked:
 
 def _messages(request: Members) -> list[ChatMessage]:
     instructions = request.text("instructions")
-    said = responses_input.messages(request)
+    said = messages(request)
     if instructions is not None:
         said.insert(0, ChatMessage(role="system", content=[ContentPart(text=instructions)]))
     if not said:
@@ -113,15 +114,15 @@ def _messages(request: Members) -> list[ChatMessage]:
 
 def _tools(request: Members, found: CreateCompletionRequest) -> None:
     """Chat refuses what is said about tools where there are none."""
-    tools = responses_tools.tools(request)
-    searching = tools.web_search is not None and request.peek_text("tool_choice") != "none"
-    choice = responses_tools.tool_choice(request, tools)
-    found.tools.extend(tools.tools)
-    if tools.web_search is not None and searching:
-        found.web_search_options.CopyFrom(tools.web_search)
+    given = tools(request)
+    searching = given.web_search is not None and request.peek_text("tool_choice") != "none"
+    choice = tool_choice(request, given)
+    found.tools.extend(given.tools)
+    if given.web_search is not None and searching:
+        found.web_search_options.CopyFrom(given.web_search)
     if choice is not None:
         found.tool_choice.CopyFrom(choice)
-    if request.flag("parallel_tool_calls") is False and tools.tools:
+    if request.flag("parallel_tool_calls") is False and given.tools:
         found.parallel_tool_calls = False
     if request.whole("max_tool_calls") is not None and searching:
         raise fault("max_tool_calls", "is not served beside web search: searches are not counted")
@@ -143,7 +144,7 @@ def _text(request: Members, found: CreateCompletionRequest) -> None:
     text = request.object("text")
     if text is None:
         return
-    form = responses_tools.text_format(text)
+    form = text_format(text)
     if form is not None:
         found.response_format.CopyFrom(form)
     if (verbosity := text.text("verbosity")) not in (None, "medium"):

@@ -15,10 +15,10 @@ from google.protobuf.json_format import MessageToDict
 from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, ChatCompletionChunk, ChunkChoice
 from interference.v1.error_pb2 import Error, ErrorResponse
 from interference.v1.tool_pb2 import ToolCall
-from server.ingress import responses_output as output
 from server.ingress import wire
-from server.ingress.responses_open import OpenCall, OpenMessage, OpenPart, OpenReasoning
-from server.ingress.responses_output import COMPLETED, IN_PROGRESS, INCOMPLETE, Json, Told
+from server.ingress.responses import output
+from server.ingress.responses.output import COMPLETED, IN_PROGRESS, INCOMPLETE, Json, Told
+from server.ingress.responses.unfinished import OpenCall, OpenMessage, OpenPart, OpenReasoning
 
 # The codes of a failed response are a closed list; these stand for classes of errors, and `server_error`
 # for the others. https://platform.openai.com/docs/api-reference/responses/object#responses-object-error

@@ -10,7 +10,7 @@ from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, Choice
 from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from server import forms
-from server.ingress import responses
+from server.ingress.responses import request as responses
 
 
 def read(**members: Any) -> CreateCompletionRequest:

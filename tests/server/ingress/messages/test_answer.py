@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, Choice
-from server.ingress.messages_events import MessagesAnswer
+from server.ingress.messages.events import MessagesAnswer
 
 Json = dict[str, Any]
 

@@ -17,9 +17,9 @@ from interference.v1.completion_pb2 import (
 )
 from interference.v1.error_pb2 import Attempt, Error, ErrorResponse
 from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
-from server.ingress import responses
 from server.ingress.base import Answer
-from tests.server.ingress.responses_reader import USAGE, accumulated, chunk, parsed, streamed
+from server.ingress.responses import request as responses
+from tests.server.ingress.responses.reader import USAGE, accumulated, chunk, parsed, streamed
 
 
 def answer(**members: Any) -> Answer:

@@ -12,9 +12,10 @@ from typing import Any
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.options_pb2 import JsonSchema, ResponseFormat, StreamOptions
-from server.ingress import messages_content, messages_tools
 from server.ingress.base import Asked
-from server.ingress.messages_events import MessagesAnswer
+from server.ingress.messages.content import conversation, system
+from server.ingress.messages.events import MessagesAnswer
+from server.ingress.messages.tools import read as read_tools
 from server.ingress.wire import Members, body, fault
 
 _HINTS = (
@@ -57,11 +58,11 @@ def read(content: bytes) -> Asked:
         raise fault("max_tokens", "is required: a whole number")
     thinking, output = asked.object("thinking"), asked.object("output_config")
     effort, shows = _effort(thinking, output)
-    tools = messages_tools.read(asked)
+    tools = read_tools(asked)
     request = CreateCompletionRequest(
         model=asked.text("model") or "",
         providers=asked.providers(),
-        messages=[*messages_content.system(asked), *messages_content.conversation(asked)],
+        messages=[*system(asked), *conversation(asked)],
         max_completion_tokens=max_tokens,
         temperature=asked.number("temperature"),
         top_p=asked.number("top_p"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.message_pb2 import ChatMessage
 from server.errors import InvalidRequest
-from server.ingress import messages
+from server.ingress.messages import request as messages
 from server.services import validate
 
 Json = dict[str, Any]

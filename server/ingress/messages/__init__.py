@@ -1,0 +1,1 @@
+"""Anthropic's Messages API on the way in, a pure translator: `request.read` reads it."""
