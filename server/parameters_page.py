@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from interference.v1 import chat_pb2
-from interference_edge.openapi_comments import summary
+from interference_edge.openapi.comments import summary
 from server import drivers
 from server.config import Settings, load_catalog
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operation

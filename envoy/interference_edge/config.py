@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from interference_edge import contract as contracts
-from interference_edge import filters, lua, openapi_route, replies, routes
+from interference_edge import filters, lua, replies, routes
+from interference_edge.openapi import route as openapi_route
 
 if TYPE_CHECKING:
     from interference_edge.contract import Contract

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from interference_edge import openapi_route
+from interference_edge.openapi import route as openapi_route
 
 if TYPE_CHECKING:
     from interference_edge.contract import Contract

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from interference_edge import filters, openapi_route
+from interference_edge import filters
+from interference_edge.openapi import route as openapi_route
 
 if TYPE_CHECKING:
     from interference_edge.contract import Contract, Route

@@ -12,7 +12,11 @@ import pytest
 from google.api import field_behavior_pb2
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from interference_edge import contract, openapi, openapi_comments, openapi_facts, openapi_library
+from interference_edge import contract
+from interference_edge.openapi import comments as openapi_comments
+from interference_edge.openapi import document as openapi
+from interference_edge.openapi import facts as openapi_facts
+from interference_edge.openapi import library as openapi_library
 from tests.envoy.real_envoy import DESCRIPTOR, ROOT, Edge
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from interference_edge.openapi_facts import Schema
+    from interference_edge.openapi.facts import Schema
 
 _RETRY: Schema = {
     "retry-after": {

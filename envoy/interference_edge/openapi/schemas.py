@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING
 from google.protobuf import descriptor_pb2
 
 from interference.v1 import form_pb2
-from interference_edge import openapi_comments as comments
-from interference_edge import openapi_facts as facts
 from interference_edge.contract import EXTRA, PACKAGE
-from interference_edge.openapi_library import ERROR, simple
+from interference_edge.openapi import comments, facts
+from interference_edge.openapi.library import ERROR, simple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from interference_edge.openapi_facts import Schema
-    from interference_edge.openapi_library import Library
+    from interference_edge.openapi.facts import Schema
+    from interference_edge.openapi.library import Library
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _STRUCT = "google.protobuf.Struct"

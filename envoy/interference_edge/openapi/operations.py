@@ -8,19 +8,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from interference_edge import openapi_comments as comments
-from interference_edge import openapi_errors as errors
-from interference_edge import openapi_facts as facts
-from interference_edge import openapi_schemas as schemas
 from interference_edge.contract import HTTP_BODY, PACKAGE
-from interference_edge.openapi_library import ERROR, simple
+from interference_edge.openapi import comments, errors, facts, schemas
+from interference_edge.openapi.library import ERROR, simple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from interference_edge.contract import Route
-    from interference_edge.openapi_facts import Schema
-    from interference_edge.openapi_library import Library
+    from interference_edge.openapi.facts import Schema
+    from interference_edge.openapi.library import Library
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"

@@ -1,31 +1,23 @@
 """The OpenAPI document of the REST interface, generated from the contract: what REST callers send and get.
 
-`python -m interference_edge.openapi --descriptor FILE > gen/openapi.json`, where FILE is a descriptor set
-with its imports and its comments (`protoc --include_imports --include_source_info`).
 https://spec.openapis.org/oas/v3.1.0
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from interference_edge import openapi_errors as errors
-from interference_edge import openapi_library
-from interference_edge import openapi_operations as operations
-from interference_edge import openapi_schemas as schemas
-from interference_edge.openapi_library import simple
+from interference_edge.openapi import errors, operations, route, schemas
+from interference_edge.openapi import library as libraries
+from interference_edge.openapi.library import simple
 
 if TYPE_CHECKING:
-    from interference_edge.openapi_library import Library
+    from interference_edge.openapi.library import Library
 
     Document = dict[str, Any]
 
-PATH = "/openapi.json"
 _INFO = (
     "One door to every model provider. Name one provider, several or none: the service asks them in order, "
     "falls back where one cannot answer, and says in every error who was asked and why each failed. "
@@ -48,7 +40,7 @@ def render(descriptor: bytes) -> str:
 
 def document(descriptor: bytes) -> Document:
     """The document as data."""
-    library = openapi_library.read(descriptor)
+    library = libraries.read(descriptor)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -66,7 +58,7 @@ def document(descriptor: bytes) -> Document:
         ],
         "security": [{"bearerAuth": []}, {"apiKeyAuth": []}, {}],
         "tags": _tags(library),
-        "paths": operations.paths(library) | {PATH: operations.document_path()},
+        "paths": operations.paths(library) | {route.PATH: operations.document_path()},
         "components": {
             "schemas": schemas.components(library) | {"AnthropicErrorResponse": errors.ANTHROPIC},
             "responses": errors.components(),
@@ -86,17 +78,3 @@ def document(descriptor: bytes) -> Document:
 def _tags(library: Library) -> list[Document]:
     services = dict.fromkeys(route.rpc.partition("/")[0] for route in library.routes)
     return [{"name": simple(name)} | schemas.described(library, name) for name in services]
-
-
-def main() -> None:
-    """Reads the descriptor that the command line names; writes JSON to the standard output."""
-    parser = argparse.ArgumentParser(prog="python -m interference_edge.openapi", description=__doc__)
-    parser.add_argument(
-        "--descriptor", type=Path, required=True, help="a descriptor set with its imports and comments"
-    )
-    arguments = parser.parse_args()
-    sys.stdout.write(render(arguments.descriptor.read_bytes()))
-
-
-if __name__ == "__main__":
-    main()

@@ -10,8 +10,8 @@ from google.protobuf import descriptor_pb2
 
 from interference.v1 import form_pb2
 from interference_edge import contract as contracts
-from interference_edge import openapi_comments as comments
 from interference_edge.contract import PACKAGE, STREAM_SUFFIX
+from interference_edge.openapi import comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
