@@ -3,7 +3,7 @@
 -- stream becomes `[DONE]`. Web pages of foreign origins are turned away.
 --
 -- One script with what stands in front of it: `contract`, which is generated, then json.lua and lift.lua.
--- Nothing here or there names a field of the contract but `stream` and `extra_json`.
+-- Nothing here or there names a field of the contract but `stream`, `logprobs` and `extra_json`.
 
 -- ## Errors
 
@@ -105,7 +105,7 @@ end
 -- ## Envoy's side
 
 -- What one half of the filter leaves for the other, and for local_reply_config: `param` is the member at
--- fault, `shape` whose errors the caller knows, `route` one whose answers are shown under other names, `foreign`
+-- fault, `logprobs` whether they were asked for, `shape` whose errors the caller knows, `route` one whose answers are shown under other names, `foreign`
 -- whether the answer is in a dialect that the worker writes itself.
 local NOTES = "interference.edge"
 
@@ -179,9 +179,12 @@ local function lift_request(handle, target)
   if not body then return end
   if not target.message then return end -- goes to the worker as it is
   local before = body:getBytes(0, length)
-  local text, stream, param = lift(before, target.message)
-  if param then note(handle, "param", param) end
-  if not text then return refuse(handle, 400, stream) end
+  local text, stream, more = lift(before, target.message)
+  if not text then
+    if more then note(handle, "param", more) end
+    return refuse(handle, 400, stream)
+  end
+  if more then note(handle, "logprobs", true) end
   local headers = handle:headers()
   if text ~= before then headers:replace("content-length", tostring(body:setBytes(text))) end
   if stream and target.stream_path then
@@ -319,10 +322,18 @@ function shape_events(text)
   return text
 end
 
-local function shape_stream(handle)
+-- A token has its list of others that were likely, empty where none was asked for: clients loop over it. The
+-- transcoder leaves empty lists out; where there are some, no token is without.
+function shape_logprobs(text)
+  if not find(text, '"logprobs":{', 1, true) or find(text, '"top_logprobs":', 1, true) then return text end
+  return (gsub(text, '("logprob":%-?[%d.eE+-]+)}', '%1,"top_logprobs":[]}'))
+end
+
+local function shape_stream(handle, logprobs)
   for chunk in handle:bodyChunks() do
     local text = chunk:getBytes(0, chunk:length())
     local shaped = shape_events(text)
+    if logprobs then shaped = shape_logprobs(shaped) end
     if shaped ~= text then chunk:setBytes(shaped) end
   end
 end
@@ -338,7 +349,9 @@ function envoy_on_response(handle)
     reshape(handle, function(body) return shape_error_as(shape, body, status) end)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-cache")
-    if not noted(handle, "foreign") then shape_stream(handle) end
+    if not noted(handle, "foreign") then shape_stream(handle, noted(handle, "logprobs")) end
+  elseif noted(handle, "logprobs") then
+    reshape(handle, shape_logprobs)
   elseif noted(handle, "route") then
     local printed = contract.bodies[noted(handle, "route")].printed
     reshape(handle, function(body) return shape_answer(body, printed) end)

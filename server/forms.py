@@ -127,7 +127,10 @@ def lower(message: Message, skip: frozenset[str] = frozenset()) -> Json:
 def _additions(message: Message, shape: _Shape) -> Json:
     additions: Json = {}
     if shape.has_extra and message.HasField(_EXTRA):
-        additions |= MessageToDict(getattr(message, _EXTRA))
+        # It came from an upstream, perhaps another one: it must not replace what the caller says.
+        ours = shape.fields.keys() - {_EXTRA, _EXTRA_JSON}
+        given = MessageToDict(getattr(message, _EXTRA))
+        additions |= {name: _whole(value) for name, value in given.items() if name not in ours}
     if _EXTRA_JSON in shape.fields and (text := getattr(message, _EXTRA_JSON)):
         additions |= msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     return additions
@@ -163,6 +166,15 @@ def _bare(field: _Field, value: Message) -> str | list[int] | None:
     if name == field.shorthand:
         return cast("str", given)
     return list(given) if name == field.numbers else None
+
+
+def _whole(value: Any) -> Any:
+    """A value of a Struct, whose numbers are doubles all, with whole ones as whole."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return _number(value)
 
 
 def _number(value: Any) -> Any:
@@ -252,7 +264,12 @@ def _item_reader(field: _Field, spellings: Spellings) -> Callable[[Any], Any]:
     if field.cpp_type in _FLOATS:
         return _double
     low, high = _INTEGERS[field.cpp_type]
-    return lambda value: int(value) if _is_number(value) and low <= value <= high else None
+
+    def whole(value: Any) -> int | None:
+        fits = _is_number(value) and low <= value <= high and value == int(value)
+        return int(value) if fits else None
+
+    return whole
 
 
 def _double(value: Any) -> float | None:

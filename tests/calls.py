@@ -40,15 +40,23 @@ def body(provider: str, **fields: Any) -> dict[str, Any]:
 
 def rest(service: Service, request: Any, **options: Any) -> Outcome:
     """POST /v1/chat/completions, unary or streamed as the request says."""
-    url = f"{service.base_url}/chat/completions"
-    answer = requests.post(url, json=request, timeout=TIMEOUT, **options)
+    stream = bool(request.get("stream"))
+    return rest_text(service, json.dumps(request).encode(), stream=stream, **options)
+
+
+def rest_text(
+    service: Service, data: bytes, *, stream: bool, path: str = "chat/completions", **options: Any
+) -> Outcome:
+    """POST /v1/{path} with a body of this JSON text."""
+    options["headers"] = {"content-type": "application/json", **options.get("headers", {})}
+    url = f"{service.base_url}/{path}"
+    answer = requests.post(url, data=data, timeout=TIMEOUT, **options)
     headers = {name.lower(): value for name, value in answer.headers.items()}
     if answer.status_code != 200:
         return Outcome(answer.status_code, error=answer.json(), headers=headers)
-    if not request.get("stream"):
+    if not stream:
         whole = answer.json()
-        text = whole["choices"][0]["message"].get("content", "")
-        return Outcome(200, text, whole["provider"], headers=headers, chunks=[whole])
+        return Outcome(200, _text(whole), whole["provider"], headers=headers, chunks=[whole])
     events = answer.content.decode().split("\n\n")
     assert events.pop() == ""
     assert all(event.startswith("data: ") for event in events)
@@ -75,8 +83,7 @@ def over_grpc(
                     chunks.append(plain(chunk))  # noqa: PERF401 - those before an error count
                 return Outcome("OK", _joined(chunks), _provider(chunks), chunks=chunks)
             whole = plain(stub.CreateCompletion(request, timeout=TIMEOUT))
-            text = whole["choices"][0]["message"].get("content", "")
-            return Outcome("OK", text, whole["provider"], chunks=[whole])
+            return Outcome("OK", _text(whole), whole["provider"], chunks=[whole])
         except grpc.RpcError as error:
             return Outcome(
                 error.code().name,
@@ -104,6 +111,13 @@ def detail(error: grpc.RpcError, kind: type[M]) -> M:
 def plain(message: Message) -> dict[str, Any]:
     """A message as the members of its JSON."""
     return MessageToDict(message, preserving_proto_field_name=True)
+
+
+def _text(whole: dict[str, Any]) -> str:
+    """The text of the first choice of a whole answer, where it has choices."""
+    choices = whole.get("choices") or [{}]
+    text: str = choices[0].get("message", {}).get("content", "")
+    return text
 
 
 def _joined(chunks: list[dict[str, Any]]) -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
 from tests import upstream as scripts
+from tests.exchange import Ways
 from tests.service import Service, row, serving
 from tests.upstream import Upstream, scripted_upstream
 
@@ -25,7 +27,8 @@ def service(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """The service. Providers are named after the script behind them: `ok`, `429`, `cut-later` ...
 
     `refused` has nobody behind it, `no-key` wants a key that is not there; `silent` and `half` have
-    limits below a second.
+    limits below a second; `told` is asked for any model, and answers what a test has put into
+    `Upstream.answers` under the model's name; `takes-thoughts` takes back what an assistant thought.
     """
     names = (*scripts.SCRIPTS, *map(str, STATUSES))
     rows = [
@@ -36,6 +39,9 @@ def service(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
             image_models=["i"],
             image_params=["n", "size", "seed"],
             priority=500,
+            discover=name == "told",  # so that it is asked for any model
+            text_models=["text-*"],
+            embedding_models=["embed-*"],
             limits=QUICK if name in ("silent", "half", "no-end") else {},
         )
         for name in names
@@ -44,6 +50,15 @@ def service(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     rows.append(row("no-key", f"{upstream.url}/ok/v1", key_env="NOT_SET"))
     rows.append(row("picky", f"{upstream.url}/ok/v1", params=["seed"]))
     rows.append(row("lenient", f"{upstream.url}/ok/v1", params=["seed"], unsupported="drop"))
+    thoughts = {"reasoning": "reasoning_content"}
+    rows.append(row("takes-thoughts", f"{upstream.url}/ok/v1", profile=thoughts, priority=600))
     folder = tmp_path_factory.mktemp("service")
     with serving(folder, rows, {"UPSTREAM_KEY": KEY}, max_body_bytes=9 * 2**20) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def ways(service: Service) -> Iterator[Ways]:
+    """The two ways in to the service."""
+    with grpc.insecure_channel(service.worker) as channel:
+        yield Ways(service, channel)

@@ -1,14 +1,15 @@
 """A scripted upstream on real sockets: OpenAI-compatible where the script says so, and hostile elsewhere.
 
 The first part of the path names the script: a catalog row with the base URL `{url}/{script}/v1` gets what
-the script does, at every call. What arrived is kept in `seen`, the oldest first.
+the script does, at every call. What arrived is kept in `seen`, the oldest first. The script `told` answers
+what a test has put into `answers`.
 """
 
 import asyncio
 import gzip
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,15 @@ class Seen:
     path: str
     headers: dict[str, str]
     body: Any
+    raw: bytes = b""  # the body as it arrived
+
+
+@dataclass(frozen=True)
+class Told:
+    """What `told` answers: JSON, or the events of a stream. Bytes are sent as they are."""
+
+    whole: Any = None
+    events: Sequence[Any] = ()
 
 
 @dataclass
@@ -37,6 +47,7 @@ class Call:
     writer: asyncio.StreamWriter
     gone: asyncio.Event  # set when the caller has closed the connection
     first: bool = True  # whether it is the first request on its connection
+    told: Told = Told()  # what a test wants answered
 
     @property
     def stream(self) -> bool:
@@ -124,6 +135,21 @@ async def ok(call: Call) -> None:
                 "usage": USAGE,
             }
         )
+
+
+@script
+async def told(call: Call) -> None:
+    """Answers what a test has told it to for the model that is asked for; lists no models."""
+    if call.seen.path.endswith("/models"):
+        call.answer({"data": []})
+    elif call.stream:
+        call.begin()
+        for event in call.told.events:
+            data = event if isinstance(event, bytes) else json.dumps(event).encode()
+            call.block(b"data: " + data + b"\n\n")
+        call.end()
+    else:
+        call.answer(call.told.whole)
 
 
 @script
@@ -338,7 +364,8 @@ class Upstream:
     """A running upstream."""
 
     url: str = ""
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list, init=False, repr=False)
+    answers: dict[str, Told] = field(default_factory=dict, init=False, repr=False)  # of `told`, by model
     open: int = 0  # connections on which a request is being answered
     connections: int = 0  # that were ever opened
 
@@ -365,9 +392,11 @@ class Upstream:
         raw = await reader.readexactly(int(headers.get("content-length", 0)))
         path = request_line.split()[1]
         name = path.split("/")[1]
-        seen = Seen(name, path, {**headers, "x-base": self.url}, json.loads(raw) if raw else None)
+        body = json.loads(raw) if raw else None
+        seen = Seen(name, path, {**headers, "x-base": self.url}, body, raw)
         self.seen.append(seen)
-        call = Call(seen, writer, asyncio.Event(), first)
+        told = self.answers.get(body.get("model", ""), Told()) if isinstance(body, dict) else Told()
+        call = Call(seen, writer, asyncio.Event(), first, told)
         watch = asyncio.create_task(self._watch(reader, call.gone))
         self.open += 1
         try:

@@ -75,11 +75,13 @@ def embeddings(request: CreateEmbeddingsRequest) -> None:
 
 
 def not_streamed(request: StreamRequest, sibling: str) -> None:
-    """Raises `InvalidRequest` where a unary call is asked to stream."""
+    """Raises `InvalidRequest` where a unary call is asked to stream, or is told how."""
     if request.stream:
         raise InvalidRequest(
             f"stream must be true or false over REST; over gRPC call {sibling}.", param="stream"
         )
+    if request.HasField("stream_options"):
+        raise _wrong("stream_options", f"is for streams: set stream over REST, call {sibling} over gRPC")
 
 
 def images(request: GenerateImagesRequest) -> None:

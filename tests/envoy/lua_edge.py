@@ -29,6 +29,7 @@ class LuaEdge:
         self._shape_error_as = self.runtime.globals()[b"shape_error_as"]
         self._shape_events = self.runtime.globals()[b"shape_events"]
         self._shape_answer = self.runtime.globals()[b"shape_answer"]
+        self._shape_logprobs = self.runtime.globals()[b"shape_logprobs"]
         self._split_provider = self.runtime.globals()[b"split_provider"]
 
     def lift(self, body: bytes, message: str = CHAT) -> tuple[bytes | None, Any]:
@@ -45,6 +46,9 @@ class LuaEdge:
     def shape_answer(self, body: bytes, **printed: str) -> bytes:
         names = {field.encode(): name.encode() for field, name in printed.items()}
         return bytes(self._shape_answer(body, self.runtime.table_from(names)))
+
+    def shape_logprobs(self, text: bytes) -> bytes:
+        return bytes(self._shape_logprobs(text))
 
     def split_provider(self, path: str) -> tuple[str, str]:
         """The path without the provider, and the provider; empty where there is none."""

@@ -52,3 +52,29 @@ DONE = b"data: [DONE]\n\n"
 )
 def test_events_are_shaped(text: bytes, shaped: bytes) -> None:
     assert EDGE.shape_events(text) == shaped
+
+
+@pytest.mark.parametrize(
+    ("tokens", "shaped"),
+    [
+        pytest.param(
+            '[{"token":"a","logprob":-0.1},{"token":"b","bytes":[1],"logprob":-1e-05}]',
+            '[{"token":"a","logprob":-0.1,"top_logprobs":[]},'
+            '{"token":"b","bytes":[1],"logprob":-1e-05,"top_logprobs":[]}]',
+            id="none asked for",
+        ),
+        pytest.param(
+            '[{"token":"a","logprob":-0.1,"top_logprobs":[{"token":"b","logprob":-2}]}]',
+            '[{"token":"a","logprob":-0.1,"top_logprobs":[{"token":"b","logprob":-2}]}]',
+            id="some asked for",
+        ),
+        pytest.param(
+            '[{"token":"\\"logprob\\":1}","logprob":0}]',
+            '[{"token":"\\"logprob\\":1}","logprob":0,"top_logprobs":[]}]',
+            id="look-alikes in a string",
+        ),
+    ],
+)
+def test_a_token_has_its_list_of_likely_ones(tokens: str, shaped: str) -> None:
+    event = 'data: {"choices":[{"logprobs":{"content":%s}}]}\n\n'
+    assert EDGE.shape_logprobs((event % tokens).encode()) == (event % shaped).encode()

@@ -83,4 +83,5 @@ def _join_parts(message: dict[str, Any]) -> None:
     if text:
         message["content"] = "".join(map(str, text))
     if thought:
-        message["reasoning"] = "".join(map(str, thought))
+        name = "thinking" if message.get("reasoning") else "reasoning"
+        message[name] = "".join(map(str, thought))

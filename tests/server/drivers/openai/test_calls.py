@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from interference.v1.tool_pb2 import ToolCall
+from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from server.drivers.openai.calls import CallIndexes
 
 
@@ -25,7 +25,7 @@ def settled(*pieces: dict[str, Any]) -> list[tuple[int, str]]:
             id="OpenAI's",
         ),
         pytest.param(
-            [{"index": 0, "id": "a"}, {"index": 0, "id": "a"}], [(0, "a"), (0, "a")], id="ids again"
+            [{"index": 0, "id": "a"}, {"index": 0, "id": "a"}], [(0, "a"), (0, "")], id="ids again"
         ),
         pytest.param(
             [{"index": 0, "id": "a"}, {"index": 0, "id": "b"}, {"index": 0}],
@@ -34,8 +34,11 @@ def settled(*pieces: dict[str, Any]) -> list[tuple[int, str]]:
         ),
         pytest.param(
             [{"id": "a"}, {}, {"id": "b"}, {}, {"id": "a"}],
-            [(0, "a"), (0, ""), (1, "b"), (1, ""), (0, "a")],
+            [(0, "a"), (0, ""), (1, "b"), (1, ""), (0, "")],
             id="no index",
+        ),
+        pytest.param(
+            [{"index": 2, "id": "a"}, {}], [(2, "a"), (2, "")], id="an index in the first piece alone"
         ),
         pytest.param(
             [{"index": 1, "id": "a"}, {"index": 3, "id": "b"}, {"index": 1}],
@@ -52,3 +55,14 @@ def test_a_call_that_begins_without_an_id_gets_one() -> None:
     [(index, first), (again, rest)] = settled({"index": 0}, {"index": 0})
     assert (index, again, rest) == (0, 0, "")
     assert first.startswith("call_")
+
+
+def test_what_later_pieces_repeat_is_left_out() -> None:
+    indexes = CallIndexes()
+    first, again = (
+        ToolCall(index=0, id="a", type="function", function=FunctionCall(name="f")) for _ in "12"
+    )
+    indexes.settle([first, again])
+    assert (first.id, first.type, first.function.name) == ("a", "function", "f")
+    assert not again.HasField("id")
+    assert not again.function.HasField("name")
