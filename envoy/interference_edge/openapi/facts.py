@@ -57,7 +57,13 @@ _SIDES: Schema = {
     },
 }
 # What must hold of several fields of a message together.
-TOGETHER: dict[str, Schema] = {"GenerateImagesRequest": {"anyOf": [_NO_SIDES, _SIDES]}}
+_STREAMED: Schema = {"required": ["stream"], "properties": {"stream": {"const": True}}}
+_NO_OPTIONS: Schema = {"properties": {"stream_options": {"type": "null"}}}
+TOGETHER: dict[str, Schema] = {
+    "GenerateImagesRequest": {"anyOf": [_NO_SIDES, _SIDES]},
+    "CreateCompletionRequest": {"anyOf": [_NO_OPTIONS, _STREAMED]},
+    "CreateTextCompletionRequest": {"anyOf": [_NO_OPTIONS, _STREAMED]},
+}
 
 # The fields that are there in every answer, whatever the provider said. A resource (GET) has all of its
 # fields always.
