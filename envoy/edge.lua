@@ -3,7 +3,7 @@
 -- stream becomes `[DONE]`. Web pages of foreign origins are turned away.
 --
 -- One script with what stands in front of it: `contract`, which is generated, then json.lua and lift.lua.
--- Nothing here or there names a field of the contract but `stream`, `logprobs` and `extra_json`.
+-- Of requests, nothing here or there names a field but `stream`, `logprobs` and `extra_json`.
 
 -- ## Errors
 
@@ -217,6 +217,13 @@ function split_provider(path)
   return rest, percent_decoded(provider)
 end
 
+-- What an `allow` header says of a path; nil for one that is not there.
+local function methods_of(path)
+  for _, known in ipairs(contract.methods) do
+    if find(path, known.pattern) then return known.allow end
+  end
+end
+
 -- Goes on as if the path without the provider had been asked for.
 local function choose_provider(handle, path, provider)
   local headers = handle:headers()
@@ -256,10 +263,17 @@ function envoy_on_request(handle)
     -- Markers of versions, which the vendor's SDKs add (`?beta=true`).
     if query ~= "" then headers:replace(":path", path) end
     note(handle, "foreign", true)
-  elseif #query > 1 then -- it could name what the path names already
+  elseif #query > 1 and not shape then -- it could name what the path names already
     return refuse(handle, 400, "There are no query parameters here: " .. query)
   end
-  if provider then choose_provider(handle, own_path, provider) end
+  if provider then
+    local methods = methods_of(own_path)
+    if methods and not find(" " .. methods .. ",", " " .. headers:get(":method") .. ",", 1, true) then
+      -- The route that would say so is found too late.
+      return handle:respond({ [":status"] = "405", allow = methods }, "")
+    end
+    choose_provider(handle, own_path, provider)
+  end
   if not target then return end
   if target.printed then note(handle, "route", route) end
   guarded(handle, lift_request, target)
@@ -322,11 +336,11 @@ function shape_events(text)
   return text
 end
 
--- A token has its list of others that were likely, empty where none was asked for: clients loop over it. The
--- transcoder leaves empty lists out; where there are some, no token is without.
+-- A token has its list of others that were likely, empty where none was asked for: clients loop over it, and
+-- the transcoder leaves empty lists out.
 function shape_logprobs(text)
   if not find(text, '"logprobs":{', 1, true) or find(text, '"top_logprobs":', 1, true) then return text end
-  return (gsub(text, '("logprob":%-?[%d.eE+-]+)}', '%1,"top_logprobs":[]}'))
+  return (gsub(text, '("logprob":%-?[%d.eE+-]+)([,}])', '%1,"top_logprobs":[]%2'))
 end
 
 local function shape_stream(handle, logprobs)

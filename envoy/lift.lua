@@ -32,7 +32,9 @@ local function is_number(s, i)
 end
 
 local function is_kind(s, i, kind)
-  if kind == "a string" then return byte(s, i) == QUOTE end
+  local b = byte(s, i)
+  if kind == "a string" then return b == QUOTE end
+  if kind == "true or false" then return b == 102 or b == 116 end -- f, t
   return is_number(s, i)
 end
 
@@ -44,18 +46,24 @@ local function check_least(s, i)
   if digits and #digits == #LEAST and digits > LEAST then refuse_kind("an integer of 64 bits") end
 end
 
--- Tells lists, objects and the rest apart; numbers, strings and booleans are the transcoder's to judge, but
--- that it would read the latter two from strings.
-local function check_kind(member, b)
-  if not member.kind or b == 110 then return end -- null
+-- What a member may be, in words.
+local function wanted(member)
+  if member.numbers then return "a string, tokens (numbers), or a list of either" end
+  if not member.repeated then return member.kind end
+  return (member.shorthand or member.kind == "a string") and "a string or a list" or "a list"
+end
+
+-- Judges what kind of value a member has. Whether a number is whole, and how large, is the transcoder's to
+-- say; that there is a value at all, of those who read it.
+local function check_kind(s, i, member)
+  local b = byte(s, i)
+  if not member.kind or not find(s, '^[%[{"%d%-tf]', i) then return end
   if b == OPEN_LIST and member.repeated then return end
-  if b == QUOTE and member.shorthand then return end
-  if b == QUOTE and member.unquoted then refuse_kind(member.kind) end
-  local wanted = member.repeated and "a list" or member.kind
+  if b == QUOTE and (member.shorthand or member.long) then return end
   if member.kind == "an object" then
-    if b ~= OPEN_OBJECT or member.repeated then refuse_kind(wanted) end
-  elseif b == OPEN_LIST or b == OPEN_OBJECT then
-    refuse_kind(wanted)
+    if b ~= OPEN_OBJECT or member.repeated then refuse_kind(wanted(member)) end
+  elseif not is_kind(s, i, member.kind) then
+    refuse_kind(wanted(member))
   end
 end
 
@@ -217,7 +225,7 @@ end
 function lifted_value(s, i, member, moves)
   if not member then return after_value(s, i, moves) end
   local b = byte(s, i)
-  check_kind(member, b)
+  check_kind(s, i, member)
   if member.long then check_least(s, i) end
   if member.text then
     local stop = after_value(s, i, true)

@@ -51,6 +51,7 @@ class Attempt:
     message: str
     status: int | None = None
     duration_ms: float | None = None
+    param: str | None = None  # the request field at fault, where the provider named one
 
 
 class InterferenceError(Exception):
@@ -159,12 +160,14 @@ class AttemptFailed(Exception):
         *,
         status: int | None = None,
         retry_after: float | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(message)
         self.cause = cause
         self.message = message
         self.status = status
         self.retry_after = retry_after
+        self.param = param
 
 
 class SettingsError(Exception):

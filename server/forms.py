@@ -129,8 +129,8 @@ def _additions(message: Message, shape: _Shape) -> Json:
     if shape.has_extra and message.HasField(_EXTRA):
         # It came from an upstream, perhaps another one: it must not replace what the caller says.
         ours = shape.fields.keys() - {_EXTRA, _EXTRA_JSON}
-        given = MessageToDict(getattr(message, _EXTRA))
-        additions |= {name: _whole(value) for name, value in given.items() if name not in ours}
+        given = plain(getattr(message, _EXTRA))
+        additions |= {name: value for name, value in given.items() if name not in ours}
     if _EXTRA_JSON in shape.fields and (text := getattr(message, _EXTRA_JSON)):
         additions |= msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     return additions
@@ -168,8 +168,12 @@ def _bare(field: _Field, value: Message) -> str | list[int] | None:
     return list(given) if name == field.numbers else None
 
 
+def plain(struct: struct_pb2.Struct) -> Json:
+    """A Struct as JSON has it: its numbers are doubles all, and whole ones are written as whole."""
+    return cast("Json", _whole(MessageToDict(struct)))
+
+
 def _whole(value: Any) -> Any:
-    """A value of a Struct, whose numbers are doubles all, with whole ones as whole."""
     if isinstance(value, dict):
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -245,6 +249,8 @@ def _value_reader(field: _Field, spellings: Spellings) -> Callable[[Any], Any]:
     def read_list(value: Any) -> Any:
         if not isinstance(value, list):
             return None
+        if read is _double and set(map(type, value)) == {float}:  # a vector
+            return value
         items = [read(item) for item in value]
         return None if None in items else items
 
@@ -322,7 +328,7 @@ def check(message: Message, path: str = "") -> Iterator[tuple[str, str]]:
         if field.cpp_type in _FLOATS and not math.isfinite(value):
             yield where, "must be a number"
         elif field.is_map:
-            yield from ((where, "must hold numbers") for item in value.values() if item != item)
+            yield from ((where, "must hold numbers") for item in value.values() if not _is_finite(item))
         elif field.is_struct:
             yield from ((where, fault) for fault in _struct_faults(value))
         elif field.text:
@@ -336,6 +342,10 @@ def check(message: Message, path: str = "") -> Iterator[tuple[str, str]]:
                 yield from check(item, f"{where}[{index}].")
         else:
             yield from check(value, f"{where}.")
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def _struct_faults(value: struct_pb2.Struct) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,9 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from server.errors import Defect, InterferenceError, InvalidRequest, Unauthenticated
+from server.errors import InvalidRequest, Unauthenticated
 from server.services import call, failure
 
-_log = logging.getLogger(__name__)
 _OURS = "/interference.v1."
 _OPEN = frozenset({"/interference.v1.Images/GetMedia"})  # its names are secrets themselves
 _KEY_HEADERS = ("g4f-api-key", "x-api-key")
@@ -133,7 +131,5 @@ def _admit(context: Context, keys: list[bytes]) -> None:
 async def _fail(context: Context, error: Exception) -> None:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if not isinstance(error, InterferenceError):
-        _log.exception("a defect", exc_info=error)
-        error = Defect("A defect of the server; its log has the rest.")
-    await context.abort(error.code, failure.message(error), failure.trailers(error))
+    told = failure.as_interference(error)
+    await context.abort(told.code, failure.message(told), failure.trailers(told))

@@ -1,6 +1,7 @@
 """What a provider can be asked for: each operation, its messages, and the fields of a row about it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
@@ -19,7 +20,7 @@ _ENVELOPE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
     """One of the things that a provider may do.
 
@@ -37,10 +38,15 @@ class Operation:
     ours: frozenset[str]
     hints: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def fields(self) -> tuple[str, ...]:
         """The parameters there are."""
         return tuple(f.name for f in self.request.DESCRIPTOR.fields if f.name not in _ENVELOPE)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """Those that a provider must take to answer a request as it was meant."""
+        return frozenset(self.fields) - self.ours - self.hints
 
 
 CHAT = Operation(

@@ -18,6 +18,9 @@ _BASE_URL = re.compile(r"https?://[^/@?#\s]+(/[^?#\s]*)?")
 # The two names of the most tokens to write; vendors know one or both, and either stands for the other.
 TWINS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
+# Parameters that say nothing where they are 1, their default, which some clients always send.
+ONES = ("n", "best_of")
+
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long an attempt may take, in seconds."""

@@ -49,6 +49,7 @@ def service(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
     rows.append(row("refused", "http://127.0.0.1:1/v1"))
     rows.append(row("no-key", f"{upstream.url}/ok/v1", key_env="NOT_SET"))
     rows.append(row("picky", f"{upstream.url}/ok/v1", params=["seed"]))
+    rows.append(row("modest", f"{upstream.url}/ok/v1", params=["max_tokens", "tools"], priority=500))
     rows.append(row("lenient", f"{upstream.url}/ok/v1", params=["seed"], unsupported="drop"))
     thoughts = {"reasoning": "reasoning_content"}
     rows.append(row("takes-thoughts", f"{upstream.url}/ok/v1", profile=thoughts, priority=600))

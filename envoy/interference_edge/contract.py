@@ -68,7 +68,6 @@ class Member:
     split: bool = False  # a bare string is split on white space
     map: bool = False
     values: str | None = None  # of a map: what each value is
-    unquoted: bool = False  # a string is never one, though the transcoder would read it
     long: bool = False  # an integer of 64 bits
     message: str | None = None  # the message that an object here is lifted onto
     repeated: bool = False
@@ -91,6 +90,14 @@ class Contract:
     services: tuple[str, ...]  # those that have REST routes
     routes: tuple[Route, ...]
     shapes: dict[str, Shape] = field(default_factory=dict)
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """By path template, exact ones first: its methods, as an `allow` header has them."""
+        found: dict[str, set[str]] = {}
+        for route in sorted(self.routes, key=lambda route: "{" in route.path):
+            found.setdefault(route.path, set()).add(route.method)
+        return {path: ", ".join(sorted(methods)) for path, methods in found.items()}
 
 
 def read(descriptor: bytes) -> Contract:
@@ -228,7 +235,6 @@ def _member(
             proto_field.name,
             kind,
             split=form.split,
-            unquoted=kind != "a string" and not long,
             long=long,
             repeated=repeated,
         )

@@ -29,6 +29,9 @@ def tables(contract: Contract, origins: Iterable[str], max_body_bytes: int) -> s
     lines += ["  },", "  error_shapes = {"]
     shapes = {route.path: route.error_shape for route in contract.routes if route.error_shape}
     lines += [f"    [{quote(path)}] = {quote(shape)}," for path, shape in shapes.items()]
+    lines += ["  },", "  methods = {"]
+    for path, allow in contract.methods.items():
+        lines.append(f"    {_table({'pattern': path_pattern(path), 'allow': allow})},")
     lines += ["  },", "  messages = {"]
     for name, shape in contract.shapes.items():
         lines.append(f"    [{quote(name)}] = {{ extra = {_value(shape.extra)}, members = {{")
@@ -44,7 +47,18 @@ def origin_pattern(origin: str) -> str:
         return "^.*$"
     parts = re.split(r"(:\*|\*)", origin)
     stars = {":*": ":%d+", "*": "[^/]*"}
-    return "^" + "".join(stars.get(part) or re.sub(r"([^A-Za-z0-9])", r"%\1", part) for part in parts) + "$"
+    return "^" + "".join(stars.get(part) or _literal(part) for part in parts) + "$"
+
+
+def path_pattern(template: str) -> str:
+    """The Lua pattern of a path template: `{name}` is one segment, `{name=**}` any number."""
+    parts = re.split(r"(\{[^}]*\})", template)
+    variables = {part: ".+" if part.endswith("=**}") else "[^/]+" for part in parts if part.startswith("{")}
+    return "^" + "".join(variables.get(part) or _literal(part) for part in parts) + "$"
+
+
+def _literal(text: str) -> str:
+    return re.sub(r"([^A-Za-z0-9])", r"%\1", text)
 
 
 def quote(text: str) -> str:

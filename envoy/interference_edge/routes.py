@@ -22,13 +22,11 @@ GRPC_PREFIXES = ("/interference.v1.", "/grpc.health.v1.Health/", "/grpc.reflecti
 def virtual_host(settings: EdgeSettings, contract: Contract) -> Document:
     """All routes. A path that fits none of them is a 404."""
     routes = [_preflight(), *(_grpc(prefix) for prefix in GRPC_PREFIXES), _by_provider()]
-    routes += [openapi_route.route(settings.openapi), _other_methods(openapi_route.PATH, ["GET"])]
+    routes += [openapi_route.route(settings.openapi), _other_methods(openapi_route.PATH, "GET")]
     # The exact ones first, as `/v1/models/{model=**}` would take much.
-    paths = dict.fromkeys(route.path for route in contract.routes)
-    for path in sorted(paths, key=lambda path: "{" in path):
-        allowed = [route for route in contract.routes if route.path == path]
-        routes += [_rest(settings, contract, route) for route in allowed]
-        routes.append(_other_methods(path, [route.method for route in allowed]))
+    for path, methods in contract.methods.items():
+        routes += [_rest(settings, contract, route) for route in contract.routes if route.path == path]
+        routes.append(_other_methods(path, methods))
     routes.append(_nothing())
     return {
         "name": "edge",
@@ -76,8 +74,7 @@ def _rest(settings: EdgeSettings, contract: Contract, route: Route) -> Document:
     }
 
 
-def _other_methods(path: str, allowed: list[str]) -> Document:
-    allow = ", ".join(sorted(set(allowed)))
+def _other_methods(path: str, allow: str) -> Document:
     return {
         "match": _path(path),
         "direct_response": {"status": 405},

@@ -90,6 +90,7 @@ def read(status: int, headers: Mapping[str, str], body: Any, target: Target) -> 
         message or f"it answered with status {status} and no reason that can be read",
         status=status,
         retry_after=_retry_after(headers.get("retry-after")),
+        param=param,
     )
 
 
@@ -111,6 +112,9 @@ def _told(body: Any) -> dict[str, Any]:
         body = body[0]
     if not isinstance(body, dict):
         return {}
+    choices = body.get("choices")
+    if "error" not in body and isinstance(choices, list):  # of one of them (OpenRouter)
+        body = next((one for one in choices if isinstance(one, dict) and one.get("error")), body)
     errors = body.get("errors")
     listed = errors[0] if isinstance(errors, list) and errors else body  # Cloudflare
     error = body.get("error", listed)

@@ -1,7 +1,7 @@
 """What a chat dialect on the way in translates: its requests to the contract, and the answers back."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
@@ -35,11 +35,17 @@ class Answer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as the contract has it, whether it asks for a stream, and who writes its answer."""
+    """A request as the contract has it, whether it asks for a stream, and who writes its answer.
+
+    `names` says which member of the dialect a field of the contract was, for errors over it. `hints` are fields
+    that agents send as a matter of course: where nobody takes them, the request is asked without.
+    """
 
     request: CreateCompletionRequest
     stream: bool
     answer: Answer
+    names: Mapping[str, str] = field(default_factory=dict)
+    hints: tuple[str, ...] = ()
 
 
 # Reads a request's body. Raises `InvalidRequest`, whose `param` is the dialect's own name of the field.

@@ -24,13 +24,23 @@ _BY_CAUSE: dict[str, type[InterferenceError]] = {
 
 
 def nobody_takes(
-    model: str, param: str, passed_over: Sequence[Attempt], takers: Sequence[str]
+    model: str,
+    param: str,
+    passed_over: Sequence[Attempt],
+    having: Sequence[str],
+    others: Sequence[str],
 ) -> InterferenceError:
-    """Nobody who was asked takes the parameters, `param` first among them. `takers` are who would."""
-    who = ", ".join(takers[:_MOST_NAMED]) or "No enabled provider"
+    """Nobody who was asked takes the parameters, `param` first among them.
+
+    `having` would, and have the model; `others` would, and are not known to have it.
+    """
+    hint = "No enabled provider takes them"
+    if having or others:
+        hint = f"{', '.join((having or others)[:_MOST_NAMED])} would take them"
+    if others:
+        hint += f", but not known to have {model}" if len(others) == 1 else f", none known to have {model}"
     return InvalidRequest(
-        f"No provider asked takes every parameter of the request: {_told(passed_over)}. "
-        f"{who} would take them.",
+        f"No provider asked takes every parameter of the request: {_told(passed_over)}. {hint}.",
         reason="parameter_unsupported",
         param=param,
         model=model or None,
@@ -70,7 +80,7 @@ def all_failed(
     return kind(
         f"Every provider failed: {told}." if len(everyone) > 1 else f"{told}.",
         reason=_REASONS.get(kind),
-        param="model" if kind is NotFound else None,
+        param="model" if kind is NotFound else failed[0].param if kind is InvalidRequest else None,
         provider=failed[0].provider if len(everyone) == 1 else None,
         model=model or None,
         attempts=everyone,

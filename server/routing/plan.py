@@ -58,9 +58,10 @@ def _nobody(model: str, request: Request, passed_over: list[Attempt], roster: Ro
     picky = roster.named(passed_over[causes.index("parameter_unsupported")].provider)
     param = refusals.of(picky.row, request, operation)[0].param
     able = [provider for provider in roster.enabled if provider.models(operation)]
-    takers = [provider for provider in able if not refusals.of(provider.row, request, operation)]
-    having = [provider for provider in takers if model in provider.models(operation)]
-    return outcome.nobody_takes(model, param, passed_over, [p.id for p in having or takers])
+    takers = [provider for provider in able if refusals.takes(provider.row, request, operation)]
+    having = [provider.id for provider in takers if provider.does(operation, model)]
+    others = [] if having else [provider.id for provider in takers]
+    return outcome.nobody_takes(model, param, passed_over, having, others)
 
 
 def _prefixed(model: str, roster: Roster) -> tuple[Provider, str] | None:
@@ -81,7 +82,7 @@ def _anyone(model: str, roster: Roster, operation: Operation) -> list[Provider]:
     return [
         provider
         for provider in roster.enabled
-        if (provider.models(operation) and not model) or model in provider.models(operation)
+        if (provider.models(operation) and not model) or provider.does(operation, model)
     ]
 
 

@@ -9,7 +9,7 @@ from interference.v1.images_pb2 import GenerateImagesRequest
 from interference.v1.input_pb2 import TextInput
 from server import forms
 from server.operations import Operation, Request
-from server.rows import TWINS, Row
+from server.rows import ONES, TWINS, Row
 
 _SIZES = {"size", "width", "height"}
 
@@ -30,9 +30,17 @@ def of(row: Row, request: Request, operation: Operation) -> list[Refusal]:
     return [*_lacking(row, request, operation), *_refused(row, request)]
 
 
+def takes(row: Row, request: Request, operation: Operation) -> bool:
+    """Whether the provider honours all that is asked, and drops nothing of it."""
+    return not [*_unlisted(row, request, operation), *_refused(row, request)]
+
+
 def _lacking(row: Row, request: Request, operation: Operation) -> Iterator[Refusal]:
-    if row.unsupported == "drop":
-        return
+    if row.unsupported != "drop":
+        yield from _unlisted(row, request, operation)
+
+
+def _unlisted(row: Row, request: Request, operation: Operation) -> Iterator[Refusal]:
     honoured = set(row.params_of(operation))
     for name in _given(request, operation):
         if not {name, TWINS.get(name)} & honoured:
@@ -47,10 +55,8 @@ def _has_size(request: GenerateImagesRequest) -> bool:
 
 def _given(request: Request, operation: Operation) -> list[str]:
     """The parameters of a request that a provider must take to answer it as it was meant."""
-    known = set(operation.fields) - operation.ours - operation.hints
-    if getattr(request, "n", None) == 1:  # the default, which some clients always send
-        known.discard("n")
-    return [field.name for field, _ in request.ListFields() if field.name in known]
+    given = [field.name for field, _ in request.ListFields() if field.name in operation.wanted]
+    return [name for name in given if name not in ONES or getattr(request, name) != 1]
 
 
 def _refused(row: Row, request: Request) -> Iterator[Refusal]:

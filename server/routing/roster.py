@@ -1,7 +1,7 @@
 """Who there is to ask: each provider with its key, its driver, and the models that it is known to have."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from server import operations
@@ -65,22 +65,27 @@ class Provider:
             EMBEDDINGS.name: self._picked(row.embedding_models, known),
             IMAGES.name: self._picked(row.image_models, known),
         }
-        self.vision_models = tuple(
+        self.vision_models = dict.fromkeys(
             name for name in self.models(CHAT) if _matches(self._own(name), row.vision_models)
         )
-        self._listed = frozenset(name for names in self._models.values() for name in names)
+        self._names = {name: frozenset(models) for name, models in self._models.items()}
+        self._listed = frozenset().union(*self._names.values())
+        self._operations = {
+            name: [operation for operation in operations.ALL if name in self._names[operation.name]]
+            for name in dict.fromkeys(name for models in self._models.values() for name in models)
+        }
 
     def models(self, operation: Operation) -> tuple[str, ...]:
         """The models that it is known to have for an operation."""
         return self._models[operation.name]
 
-    def operations(self) -> dict[str, list[Operation]]:
+    def operations(self) -> Mapping[str, Sequence[Operation]]:
         """All the models that it is known to have, each with what it does."""
-        found: dict[str, list[Operation]] = {}
-        for operation in operations.ALL:
-            for name in self.models(operation):
-                found.setdefault(name, []).append(operation)
-        return found
+        return self._operations
+
+    def does(self, operation: Operation, model: str) -> bool:
+        """Whether it is known to have a model for an operation."""
+        return model in self._names[operation.name]
 
     def _picked(self, names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
         """The models that a row names, and of those known the ones that its globs pick."""
@@ -108,7 +113,7 @@ class Provider:
         """
         if operation is CHAT and self.row.discover:
             return True
-        return model in self.models(operation) or _matches(model, self.row.models_of(operation))
+        return self.does(operation, model) or _matches(model, self.row.models_of(operation))
 
 
 class Roster:
@@ -142,13 +147,13 @@ class Roster:
 
     def suggest(self, model: str, operation: Operation) -> str:
         """A hint for a model that nobody who was asked has: who has it, or what comes close to it."""
-        having = [provider for provider in self if model in provider.models(operation)]
+        having = [provider for provider in self if provider.does(operation, model)]
         if enabled := [provider.id for provider in having if provider.enabled]:
             return f" {' and '.join(enabled[:3])} has it."
         if having:
             return f" {having[0].id} has it, but is not enabled: {having[0].reason}."
         for other in operations.ALL:
-            if any(model in provider.models(other) for provider in self.enabled):
+            if any(provider.does(other, model) for provider in self.enabled):
                 return f" {model} is not {_a(operation.noun)}, it is {_a(other.noun)}."
         known = {name for provider in self.enabled for name in provider.models(operation)}
         alike = sorted(known, key=lambda name: _unlike(name, model))[:_MAX_COMPARED]

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import overload
 
@@ -12,7 +12,7 @@ from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCompletion
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest, CreateEmbeddingsResponse
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
-from server.errors import Attempt, AttemptFailed, Cause, InterferenceError, TimedOut
+from server.errors import Attempt, AttemptFailed, Cause, InterferenceError, InvalidRequest, TimedOut
 from server.operations import Answer, Chunk, Request, StreamRequest
 from server.routing import attempt, outcome, plan
 from server.routing.attempt import Deadline
@@ -53,6 +53,7 @@ class _Journal:
                 message=error.message,
                 status=error.status,
                 duration_ms=round(duration * 1000, 3),
+                param=error.param,
             )
         )
 
@@ -84,6 +85,18 @@ class Router:
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
+
+    def reconcile(self, request: CreateCompletionRequest, hints: Sequence[str]) -> None:
+        """Takes hints out of a request where nobody takes them all: who does is preferred, not wanted."""
+        given = [name for name in hints if request.HasField(name)]  # type: ignore[arg-type]
+        if not given:
+            return
+        try:
+            plan.make(request, self._roster)
+        except InvalidRequest as error:
+            if error.reason == "parameter_unsupported":
+                for name in given:
+                    request.ClearField(name)  # type: ignore[arg-type]
 
     @overload
     async def answer(self, request: CreateCompletionRequest, deadline: Deadline) -> ChatCompletion: ...

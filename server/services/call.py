@@ -40,14 +40,18 @@ def metadata(context: Context) -> Mapping[str, str]:
 
 def chosen(context: Context) -> list[str]:
     """The providers that the path of a REST call names (`/api/{provider}/v1/...`)."""
-    return metadata(context).get("x-interference-provider", "").split()
+    given = metadata(context).get("x-interference-provider")
+    names = list(dict.fromkeys((given or "").split()))
+    if given is not None and not names:
+        raise InvalidRequest("The path names no provider: /api/{provider}/v1/...", param="provider")
+    return names
 
 
 def choose(request: Request, context: Context) -> None:
     """Makes the path's providers those of the request. Raises `InvalidRequest` where that names others."""
     if not (names := chosen(context)):
         return
-    if request.providers and list(request.providers) != names:
+    if request.providers and list(dict.fromkeys(request.providers)) != names:
         raise InvalidRequest(
             f"provider is {' '.join(request.providers)} in the body and {' '.join(names)} in the path; "
             "name it in one place.",

@@ -1,5 +1,6 @@
 """What an error becomes on the wire: `ErrorResponse` for its body, `google.rpc.Status` for its trailers."""
 
+import logging
 from collections.abc import Iterator
 
 from google.protobuf.any_pb2 import Any
@@ -9,8 +10,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, Re
 from google.rpc.status_pb2 import Status
 
 from interference.v1.error_pb2 import Attempt, Error, ErrorResponse
-from server.errors import InterferenceError, InvalidRequest, RateLimited
+from server.errors import Defect, InterferenceError, InvalidRequest, RateLimited
 
+_log = logging.getLogger(__name__)
 _DOMAIN = "interference"
 # gRPC clients refuse trailers above 8 KiB, and Envoy drops the whole connection over longer ones, so all of
 # them together stay below: the details in base64, and the message, of which each byte may become three.
@@ -20,6 +22,14 @@ _MAX_MESSAGE = 1000  # characters
 _SHORT = 80  # characters of a message, where the details are too long
 _MAX_NAME = 256  # characters of a model's name
 _MAX_WORD = 64  # characters of an id or a word for programs
+
+
+def as_interference(error: Exception) -> InterferenceError:
+    """The error as a caller may read it. Whatever is not ours to tell is a defect, and goes to the log."""
+    if isinstance(error, InterferenceError):
+        return error
+    _log.exception("a defect", exc_info=error)
+    return Defect("A defect of the server; its log has the rest.")
 
 
 def response(error: InterferenceError) -> ErrorResponse:

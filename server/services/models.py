@@ -1,21 +1,23 @@
 """The Models service."""
 
+from collections.abc import Iterator, Sequence
+
 from interference.v1.models_pb2 import GetModelRequest, ListModelsRequest, ListModelsResponse, Model
 from interference.v1.models_pb2_grpc import ModelsServicer
 from server.errors import NotFound
-from server.operations import CHAT, IMAGES, Operation
+from server.operations import CHAT, IMAGES
 from server.routing.roster import Provider, Roster
 from server.services import call, validate
 from server.services.call import Context
 
-# What a chat model can do, by the request field that asks for it.
-_WORDS = {
-    "tools": "tools",
-    "json_schema": "response_format",
-    "reasoning": "reasoning_effort",
-    "logprobs": "logprobs",
-    "audio": "audio",
-}
+_VISION = "vision"
+# What a chat model can be asked for: the word, the request field that asks for it, and its value, if any.
+_WORDS = (
+    ("tools", "tools", "function"),
+    ("json_schema", "response_format", "json_schema"),
+    ("reasoning", "reasoning_effort", ""),
+    ("logprobs", "logprobs", ""),
+)
 
 
 class Models(ModelsServicer):
@@ -26,18 +28,24 @@ class Models(ModelsServicer):
 
     async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
         """Lists the models of all enabled providers, by id."""
-        found = self._models(self._asked(context))
-        return ListModelsResponse(object="list", data=[found[name] for name in sorted(found)])
+        having: dict[str, list[Provider]] = {}
+        for provider in self._asked(context):
+            for name in provider.operations():
+                having.setdefault(name, []).append(provider)
+        data = [_described(name, having[name]) for name in sorted(having)]
+        return ListModelsResponse(object="list", data=data)
 
     async def GetModel(self, request: GetModelRequest, context: Context) -> Model:
         """Describes one model; `provider/model` describes it as that provider has it."""
         validate.model(request.model)
         asked = self._asked(context)
-        if (model := self._models(asked).get(request.model)) is not None:
-            return model
+        having = [provider for provider in asked if provider.has(request.model)]
+        if having:
+            return _described(request.model, having)
         head, _, rest = request.model.partition("/")
-        named = [provider for provider in asked if provider.id == head]
-        if (model := self._models(named).get(rest)) is not None:
+        having = [provider for provider in asked if provider.id == head and provider.has(rest)]
+        if having:
+            model = _described(rest, having)
             model.id = request.model
             return model
         raise NotFound(
@@ -54,28 +62,35 @@ class Models(ModelsServicer):
         chosen = [self._roster.named(name) for name in names] if names else self._roster
         return [provider for provider in chosen if provider.enabled]
 
-    @staticmethod
-    def _models(providers: list[Provider]) -> dict[str, Model]:
-        found: dict[str, Model] = {}
-        for provider in providers:
-            for name, operations in provider.operations().items():
-                if name not in found:
-                    label = provider.row.label or provider.id
-                    found[name] = Model(id=name, object="model", owned_by=label)
-                _add(found[name], provider, operations)
-        return found
+
+def _described(name: str, having: Sequence[Provider]) -> Model:
+    """A model as those who have it do, by priority."""
+    first = having[0].row
+    words: dict[str, None] = {}
+    params: dict[str, None] = {}
+    for provider in having:
+        words |= dict.fromkeys(_words(provider, name))
+        for operation in provider.operations()[name]:
+            params |= dict.fromkeys(provider.row.params_of(operation))
+    return Model(
+        id=name,
+        object="model",
+        owned_by=first.label or first.id,
+        image=IMAGES.name in words,
+        vision=_VISION in words,
+        providers=[provider.id for provider in having],
+        capabilities=words,
+        params=params,
+    )
 
 
-def _add(model: Model, provider: Provider, operations: list[Operation]) -> None:
-    """Adds what a provider can do with a model to what others can."""
-    vision = model.id in provider.vision_models
-    model.image = model.image or IMAGES in operations
-    model.vision = model.vision or vision
-    model.providers.append(provider.id)
-    words = [operation.name for operation in operations] + (["vision"] if vision else [])
-    if CHAT in operations:
-        words += [word for word, param in _WORDS.items() if param in provider.row.params]
-    params = [name for operation in operations for name in provider.row.params_of(operation)]
-    model.capabilities.extend(word for word in words if word not in model.capabilities)
-    known = set(model.params)
-    model.params.extend(name for name in dict.fromkeys(params) if name not in known)
+def _words(provider: Provider, name: str) -> Iterator[str]:
+    """What a provider can do with a model."""
+    done = provider.operations()[name]
+    yield from (operation.name for operation in done)
+    if name in provider.vision_models:
+        yield _VISION
+    if CHAT in done:
+        for word, param, value in _WORDS:
+            if param in provider.row.params and value not in provider.row.profile.refuses.get(param, ()):
+                yield word

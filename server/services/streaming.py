@@ -4,11 +4,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import TypeVar
 
-from server.errors import InterferenceError
 from server.operations import Chunk
 from server.services import call
 from server.services.call import Context
-from server.services.failure import response
+from server.services.failure import as_interference, response
 
 C = TypeVar("C", bound=Chunk)
 
@@ -23,10 +22,10 @@ async def told(chunks: AsyncGenerator[C, None], kind: type[C], context: Context)
                 async for chunk in chunks:
                     started = True
                     yield chunk
-    except InterferenceError as error:
+    except Exception as error:
         if not (rest and started):
             raise
-        failed = response(error)
+        failed = response(as_interference(error))
         yield kind(
             error=failed.error,
             provider=failed.provider,

@@ -1,44 +1,60 @@
 """Chat for callers of other dialects: their JSON in, their JSON or server-sent events out."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager
 
 from google.api.httpbody_pb2 import HttpBody
 
-from server.errors import InterferenceError
+from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
+from server.errors import InterferenceError, InvalidRequest
 from server.ingress.base import Asked, Reader
 from server.routing.router import Router
 from server.services import call, validate
 from server.services.call import Context
-from server.services.failure import response
+from server.services.failure import as_interference, response
 
 
 async def answer(read: Reader, body: HttpBody, router: Router, context: Context) -> AsyncIterator[HttpBody]:
     """Answers a request of the dialect that `read` reads. Before its first message it fails as any call."""
     asked = read(body.data)
     call.choose(asked.request, context)
-    validate.chat(asked.request)
-    with call.ending():
-        if asked.stream:
-            async for events in _events(asked, router, context):
-                yield HttpBody(content_type="text/event-stream", data=events)
-        else:
-            completion = await router.answer(asked.request, call.deadline(context))
-            yield HttpBody(content_type="application/json", data=asked.answer.whole(completion))
+    with _in_its_words(asked):
+        validate.chat(asked.request)
+        router.reconcile(asked.request, asked.hints)
+    deadline = call.deadline(context)
+    if asked.stream:
+        async for events in _events(asked, router.stream(asked.request, deadline)):
+            yield HttpBody(content_type="text/event-stream", data=events)
+    else:
+        with call.ending(), _in_its_words(asked):
+            completion: ChatCompletion = await router.answer(asked.request, deadline)
+        yield HttpBody(content_type="application/json", data=asked.answer.whole(completion))
 
 
-async def _events(asked: Asked, router: Router, context: Context) -> AsyncIterator[bytes]:
+async def _events(asked: Asked, chunks: AsyncGenerator[ChatCompletionChunk, None]) -> AsyncIterator[bytes]:
     started = False
     try:
-        with call.ending():
-            async with aclosing(router.stream(asked.request, call.deadline(context))) as chunks:
+        with call.ending(), _in_its_words(asked):
+            async with aclosing(chunks):
                 async for chunk in chunks:
                     if events := asked.answer.chunk(chunk):
                         started = True
                         yield events
-    except InterferenceError as error:
+            yield asked.answer.end()
+    except Exception as error:
         if not started:
             raise
-        yield asked.answer.failed(response(error))
-    else:
-        yield asked.answer.end()
+        yield asked.answer.failed(response(as_interference(error)))
+
+
+@contextmanager
+def _in_its_words(asked: Asked) -> Iterator[None]:
+    """Errors over a field of the contract name the member that it was in the dialect."""
+    try:
+        yield
+    except InterferenceError as error:
+        own = asked.names.get(error.param or "")
+        if isinstance(error, InvalidRequest) and own is not None:
+            error.message = f"{error.message} ({error.param} is what {own} becomes.)"
+            error.param = own
+        raise

@@ -49,6 +49,11 @@ def test_path_and_body_may_not_differ(service: Service) -> None:
     assert answer.json()["error"]["param"] == "provider"
 
 
+def test_a_path_that_names_nobody_is_refused(service: Service) -> None:
+    answer = ask(service, "/api/%20/v1/chat/completions", without_provider())
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "provider")
+
+
 def test_an_unknown_provider_is_a_404_with_the_closest(service: Service) -> None:
     answer = ask(service, "/api/echo/v1/chat/completions", without_provider())
     assert answer.status_code == 404

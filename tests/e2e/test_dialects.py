@@ -157,6 +157,41 @@ def test_a_call_that_fails_before_its_first_event_has_the_vendors_error(
     assert ("retry-after" in answer.headers) == (status == 429)
 
 
+@pytest.mark.parametrize(
+    ("dialect", "fields", "param"),
+    [
+        pytest.param(MESSAGES, {"stop_sequences": ["x"]}, "stop_sequences", id="messages"),
+        pytest.param(
+            RESPONSES, {"text": {"format": {"type": "json_object"}}}, "text.format", id="responses"
+        ),
+    ],
+)
+def test_an_error_over_a_field_of_chat_names_the_member_that_it_was(
+    service: Service, dialect: Dialect, fields: dict[str, Any], param: str
+) -> None:
+    answer = post(service, f"/v1/{dialect.path}", dialect.body("modest", **fields))
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param
+    assert param in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "fields"),
+    [
+        pytest.param(MESSAGES, {"thinking": {"type": "enabled", "budget_tokens": 5000}}, id="messages"),
+        pytest.param(RESPONSES, {"reasoning": {"effort": "high"}}, id="responses"),
+    ],
+)
+def test_what_agents_send_as_a_matter_of_course_is_wanted_of_nobody(
+    service: Service, upstream: Upstream, dialect: Dialect, fields: dict[str, Any]
+) -> None:
+    answer = post(service, f"/v1/{dialect.path}", dialect.body("modest", **fields))
+    assert answer.status_code == 200
+    assert "reasoning_effort" not in upstream.last().body
+    post(service, f"/v1/{dialect.path}", dialect.body("modest ok", **fields))
+    assert "reasoning_effort" in upstream.last().body  # who takes it is preferred
+
+
 @dialects
 @pytest.mark.parametrize(
     ("body", "named"),

@@ -42,7 +42,7 @@ def test_models_are_listed_once_with_their_providers(service: Service) -> None:
 
 def test_a_model_tells_what_its_providers_can_do_with_it(service: Service) -> None:
     model = get(service, "models/ok/m").json()
-    assert model["capabilities"] == ["chat", "tools", "json_schema", "reasoning", "logprobs", "audio"]
+    assert model["capabilities"] == ["chat", "tools", "json_schema", "reasoning", "logprobs"]
     assert {"tools", "seed", "verbosity"} <= set(model["params"])
     assert get(service, "models/canvas").json()["capabilities"] == ["images"]
     assert get(service, "models/picky/m").json()["params"] == ["seed"]

@@ -76,7 +76,7 @@ def _check(value: Any, member: Member) -> None:
     if member.kind == "an object":
         wrong = not short and (member.repeated or not isinstance(value, dict))
     else:
-        wrong = isinstance(value, dict | list) or (isinstance(value, str) and member.unquoted)
+        wrong = not (_is_kind(value, member.kind) or (member.long and isinstance(value, str)))
     if wrong:
         raise WrongKindError(member.field)
 
@@ -122,9 +122,14 @@ def _element(raw: str, value: Any, member: Member, contract: Contract) -> Any:
     raise WrongKindError(member.field)
 
 
+def _is_kind(value: Any, kind: str) -> bool:
+    if kind == "a string":
+        return isinstance(value, str)
+    return isinstance(value, bool) if kind == "true or false" else _is_number(value)
+
+
 def _check_each(values: Iterable[Any], kind: str, member: Member) -> None:
-    right = (isinstance(value, str) if kind == "a string" else _is_number(value) for value in values)
-    if not all(right):
+    if not all(_is_kind(value, kind) for value in values):
         raise WrongKindError(member.field)
 
 

@@ -225,8 +225,23 @@ def test_an_unknown_path_below_a_provider_is_a_404(edge: Edge, method: str) -> N
     assert (answer.status, answer.error["type"]) == (404, "not_found_error")
 
 
-def test_a_wrong_method_below_a_provider_is_an_error_of_the_caller(edge: Edge) -> None:
-    assert edge("GET", "/api/A/v1/chat/completions").status in (404, 405)
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("GET", "/api/A/v1/chat/completions", "POST"),
+        ("PUT", "/api/A/chat/completions", "POST"),
+        ("DELETE", "/api/A/v1/models", "GET"),
+        ("POST", "/api/A/v1/models/a/b", "GET"),
+    ],
+)
+def test_a_wrong_method_below_a_provider_is_a_405(edge: Edge, method: str, path: str, allow: str) -> None:
+    answer = edge(method, path)
+    assert (answer.status, answer.headers["allow"]) == (405, allow)
+    assert answer.error["code"] == "method_not_allowed"
+
+
+def test_a_path_with_a_query_that_is_not_there_is_a_404(edge: Edge) -> None:
+    assert edge("POST", "/v1/messages/count_tokens?beta=true", {}).status == 404
 
 
 @pytest.mark.parametrize(

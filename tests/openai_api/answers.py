@@ -34,6 +34,8 @@ _FUNCTION = told({"name": TEXT, "arguments": TEXT})
 _CALL = told({"id": WORD, "type": "function", "function": _FUNCTION}) | told(
     {"id": WORD, "type": "custom", "custom": told({"name": TEXT, "input": TEXT})}
 )
+# Ids are a call's alone: one that another call has is made anew.
+_CALLS = st.lists(_CALL, max_size=3, unique_by=lambda call: str(call["id"]))
 _ANNOTATION = told(
     {
         "type": "url_citation",
@@ -73,7 +75,7 @@ MESSAGES = told(
     {"role": "assistant", "content": TEXT},
     refusal=TEXT,
     function_call=_FUNCTION,
-    tool_calls=st.lists(_CALL, max_size=3),
+    tool_calls=_CALLS,
 )
 
 
@@ -88,7 +90,7 @@ def completions(draw: st.DrawFn) -> Members:
         annotations=st.lists(_ANNOTATION, max_size=2),
         audio=told({"id": TEXT, "data": TEXT, "expires_at": _UNIX_TIME, "transcript": TEXT}),
         function_call=_FUNCTION,
-        tool_calls=st.lists(_CALL, max_size=3),
+        tool_calls=_CALLS,
     )
     choices = [
         draw(told({"index": index, "message": message, "finish_reason": _REASON}, logprobs=_LIKELIHOODS))

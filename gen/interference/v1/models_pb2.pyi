@@ -124,8 +124,9 @@ class Model(_message.Message):
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it can be asked for, of one of these providers at least: `chat`, `text_completions`, `embeddings`,
-        `images`; of a chat model also `vision` (it reads images), `tools`, `json_schema` (it answers by a
-        JSON Schema), `reasoning` (its effort can be said), `logprobs`, `audio` (it speaks).
+        `images`; of a chat model also `vision` (it reads images), and what the provider takes with its chat
+        models, of which one or the other may do less: `tools`, `json_schema` (answers by a JSON Schema),
+        `reasoning` (an effort can be said), `logprobs`.
         """
 
     @_builtins.property

@@ -7,7 +7,7 @@ from server.drivers.base import Target
 from server.drivers.openai import messages
 from server.operations import CHAT, Request, of
 from server.profile import Profile
-from server.rows import TWINS
+from server.rows import ONES, TWINS
 
 
 def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[s
     dropped = set(operation.hints)
     if row.unsupported == "drop":
         dropped |= set(operation.fields) - operation.ours
-    elif getattr(request, "n", None) == 1:  # goes without saying
-        dropped.add("n")
+    else:  # goes without saying
+        dropped |= {name for name in ONES if getattr(request, name, None) == 1}
     body = {name: value for name, value in body.items() if name in honoured or name not in dropped}
     if operation is CHAT:
         messages.mend(body, row.profile)

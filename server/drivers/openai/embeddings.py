@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 import struct
 from typing import Any
 
@@ -11,6 +12,8 @@ from server.drivers.openai import body, wire
 from server.errors import AttemptFailed
 from server.operations import EMBEDDINGS
 from server.transport import HttpAnswer, HttpRequest
+
+_NO_NUMBERS = "answered with an embedding of other than numbers"
 
 
 class EmbeddingsTranslator:
@@ -31,6 +34,7 @@ class EmbeddingsTranslator:
         if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
             raise AttemptFailed(wire.BROKEN, "answered without embeddings", status=answer.status)
         for item in data:
+            item.pop("embedding_base64", None)  # which is a name of ours
             if isinstance(item.get("embedding"), str):
                 item["embedding_base64"] = item.pop("embedding")
         made = wire.lift(CreateEmbeddingsResponse, decoded)
@@ -53,13 +57,17 @@ def _settle(made: CreateEmbeddingsResponse, request: CreateEmbeddingsRequest) ->
 
 
 def _form(item: Embedding, wanted: str) -> None:
+    if not all(map(math.isfinite, item.embedding)):
+        raise AttemptFailed(wire.BROKEN, _NO_NUMBERS)
     if wanted == "base64" and not item.embedding_base64:
         packed = _packed(item.embedding)
         item.embedding_base64 = base64.b64encode(packed).decode()
         del item.embedding[:]
-    elif wanted != "base64" and item.embedding_base64:
-        item.embedding.extend(_unpacked(item.embedding_base64))
-        item.ClearField("embedding_base64")
+    elif item.embedding_base64:
+        unpacked = _unpacked(item.embedding_base64)
+        if wanted != "base64":
+            item.embedding.extend(unpacked)
+            item.ClearField("embedding_base64")
     if not item.embedding and not item.embedding_base64:
         raise AttemptFailed(wire.BROKEN, "answered with an embedding that is none")
 
@@ -68,12 +76,15 @@ def _packed(vector: Any) -> bytes:
     try:
         return struct.pack(f"<{len(vector)}f", *vector)
     except (OverflowError, struct.error):
-        raise AttemptFailed(wire.BROKEN, "answered with an embedding of other than numbers") from None
+        raise AttemptFailed(wire.BROKEN, _NO_NUMBERS) from None
 
 
 def _unpacked(text: str) -> tuple[float, ...]:
     try:
         packed = base64.b64decode(text, validate=True)
-        return struct.unpack(f"<{len(packed) // 4}f", packed)
+        unpacked = struct.unpack(f"<{len(packed) // 4}f", packed)
     except (binascii.Error, ValueError, struct.error):
         raise AttemptFailed(wire.BROKEN, "answered with an embedding that is not base64") from None
+    if not all(map(math.isfinite, unpacked)):
+        raise AttemptFailed(wire.BROKEN, _NO_NUMBERS)
+    return unpacked

@@ -7,25 +7,25 @@ from typing import Any
 
 from server.profile import Profile
 
-_PLAIN = Profile()
 _LETTERS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ID_LENGTH = 9
 
 
 def mend(body: dict[str, Any], profile: Profile) -> None:
     """Mends the messages and tools of a request's body in place."""
+    ids = re.compile(profile.tool_call_ids) if profile.tool_call_ids else None
+    omitted = profile.omits.get("message", ())
     for message in body["messages"]:
         _mend_reasoning(message, profile)
-        if profile == _PLAIN:
-            continue
         message["role"] = profile.roles.get(message["role"], message["role"])
-        for name in profile.omits.get("message", ()):
+        for name in omitted:
             message.pop(name, None)
-        if profile.tool_call_ids:
-            _mend_ids(message, re.compile(profile.tool_call_ids))
-    for function in _functions(body):
-        for name in profile.omits.get("function", ()):
-            function.pop(name, None)
+        if ids is not None:
+            _mend_ids(message, ids)
+    if omitted := profile.omits.get("function", ()):
+        for function in _functions(body):
+            for name in omitted:
+                function.pop(name, None)
 
 
 def _functions(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,11 +1,11 @@
 """What upstreams say in ways of their own, mended before it is read: the same thing in OpenAI's words."""
 
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
 from interference.v1.completion_pb2 import AnswerMessage, Choice, ChunkChoice
+from server.drivers.openai import calls
 from server.profile import Profile
 
 # Other spellings of the contract's `reasoning` (DeepSeek, vLLM, llama.cpp, xAI ...).
@@ -28,7 +28,10 @@ def mend(decoded: dict[str, Any], member: str, profile: Profile) -> None:
 def _mend_choice(choice: dict[str, Any], member: str, profile: Profile) -> None:
     reason = choice.get("finish_reason")
     if profile.finish_reasons and isinstance(reason, str):
-        choice["finish_reason"] = profile.finish_reasons.get(reason, reason)
+        ours = profile.finish_reasons.get(reason, reason)
+        choice["finish_reason"] = ours
+        if ours == "error":
+            choice.setdefault("error", {"message": f"its answer ended with {reason}"})
     message = choice.get(member)
     if not isinstance(message, dict):
         return
@@ -38,8 +41,8 @@ def _mend_choice(choice: dict[str, Any], member: str, profile: Profile) -> None:
         _join_parts(message)
     if "reasoning_content" in message and message["reasoning_content"] == message.get("reasoning"):
         del message["reasoning_content"]
-    calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
+    called = message.get("tool_calls")
+    for call in called if isinstance(called, list) else ():
         if isinstance(call, dict):
             _mend_call(call)
 
@@ -61,9 +64,12 @@ def finished(choice: Choice | ChunkChoice, profile: Profile, *, called: bool) ->
 
 def name_calls(message: AnswerMessage) -> None:
     """Gives the tool calls of a whole message what callers need to answer them: an id, and their type."""
+    taken: set[str] = set()
     for call in message.tool_calls:
-        call.id = call.id or f"call_{uuid4().hex}"
-        call.type = call.type or ("custom" if call.HasField("custom") else "function")
+        if not call.id or call.id in taken:
+            call.id = calls.new_id()
+        taken.add(call.id)
+        call.type = call.type or calls.kind(call)
 
 
 def _join_parts(message: dict[str, Any]) -> None:

@@ -105,7 +105,9 @@ def test_images_are_planned(fields: dict[str, Any], asked: list[tuple[str, str]]
         pytest.param(
             {"model": "b", "top_p": 0.5}, InvalidRequest, "B: does not take top_p", id="parameter"
         ),
-        pytest.param({"model": "b", "top_p": 0.5}, InvalidRequest, ". A, C, E would take", id="takers"),
+        pytest.param(
+            {"model": "b", "top_p": 0.5}, InvalidRequest, "E would take them, none known to", id="takers"
+        ),
         pytest.param({"model": ""}, InvalidRequest, "model is required", id="no model"),
     ],
 )
@@ -121,6 +123,19 @@ def test_where_parameters_are_refused_the_first_is_named() -> None:
     with pytest.raises(InvalidRequest) as raised:
         chat(model="b", seed=1, top_p=0.5, temperature=1)
     assert raised.value.param == "temperature"
+
+
+def test_who_drops_a_parameter_is_not_said_to_take_it() -> None:
+    roster = Roster(
+        [
+            provider("Strict", models=("s",), params=("seed",)),
+            provider("Loose", models=("s",), params=("seed",), unsupported="drop"),
+            provider("Able", models=("s",), params=("seed", "top_p")),
+        ]
+    )
+    request = CreateCompletionRequest(model="s", providers=["Strict"], top_p=0.5)
+    with pytest.raises(InvalidRequest, match=r"top_p\. Able would take them\."):
+        plan.make(request, roster)
 
 
 def test_embeddings_and_texts_are_planned_by_models_of_their_own() -> None:

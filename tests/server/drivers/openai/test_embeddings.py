@@ -71,6 +71,7 @@ def test_vectors_are_in_the_order_of_their_inputs() -> None:
         pytest.param({"data": [{"embedding": ["a"]}]}, id="words"),
         pytest.param({"data": [{"embedding": "%%%"}]}, id="not base64"),
         pytest.param({"data": [{"embedding": "AAA="}]}, id="half a number"),
+        pytest.param({"data": [{"embedding": "AADAfw=="}]}, id="not a number"),
         pytest.param({"data": [{}]}, id="nothing"),
     ],
 )

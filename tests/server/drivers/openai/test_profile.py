@@ -110,7 +110,7 @@ def test_finish_reasons_are_ours() -> None:
 def test_a_finish_reason_may_be_a_failure() -> None:
     raw = {"choices": [{"message": {"content": "a"}, "finish_reason": "busy"}]}
     profile = {"finish_reasons": {"busy": "error"}}
-    with pytest.raises(AttemptFailed):
+    with pytest.raises(AttemptFailed, match="its answer ended with busy"):
         read(chat(), raw, profile=profile)
     decoder = DIALECT.streams[CreateCompletionRequest].decoder(chat(), target(profile))
     with pytest.raises(AttemptFailed):
