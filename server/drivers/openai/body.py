@@ -5,9 +5,11 @@ from typing import Any
 from server import forms
 from server.drivers.base import Target
 from server.drivers.openai import messages
-from server.operations import CHAT, Request, of
+from server.operations import CHAT, Request, StreamRequest, of
 from server.profile import Profile
 from server.rows import ONES, TWINS
+
+_STREAMING = frozenset({"stream", "stream_options"})
 
 
 def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[str, Any]:
@@ -27,6 +29,16 @@ def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[s
     if operation is CHAT:
         messages.mend(body, row.profile)
     return {"model": target.model, **_translated(body, row.profile)}
+
+
+def of_stream_request(request: StreamRequest, target: Target, *, stream: bool) -> dict[str, Any]:
+    """The same of a request that may be streamed, with the members that ask for a stream."""
+    body = of_request(request, target, _STREAMING)
+    if stream:
+        body["stream"] = True
+        if request.HasField("stream_options") and "stream_options" in target.row.params_of(of(request)):
+            body["stream_options"] = forms.lower(request.stream_options)
+    return body
 
 
 def _translated(body: dict[str, Any], profile: Profile) -> dict[str, Any]:

@@ -5,24 +5,12 @@ from uuid import uuid4
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk, ChunkChoice
-from server import forms
 from server.drivers.base import Target
 from server.drivers.openai import body, reading, wire
 from server.drivers.openai.calls import CallIndexes
 from server.drivers.openai.stream import StreamDecoder
-from server.errors import AttemptFailed
-from server.operations import CHAT, StreamRequest, of
+from server.operations import CHAT
 from server.transport import HttpAnswer, HttpRequest
-
-_STREAMING = frozenset({"stream", "stream_options"})
-
-
-def stream_members(request: StreamRequest, target: Target) -> dict[str, Any]:
-    """The members that ask for a stream."""
-    members: dict[str, Any] = {"stream": True}
-    if request.HasField("stream_options") and "stream_options" in target.row.params_of(of(request)):
-        members["stream_options"] = forms.lower(request.stream_options)
-    return members
 
 
 class ChatTranslator:
@@ -30,23 +18,17 @@ class ChatTranslator:
 
     def request(self, request: CreateCompletionRequest, target: Target, *, stream: bool) -> HttpRequest:
         """POST /chat/completions."""
-        asked = body.of_request(request, target, _STREAMING)
-        return wire.post(target, CHAT, asked | stream_members(request, target) if stream else asked)
+        return wire.post(target, CHAT, body.of_stream_request(request, target, stream=stream))
 
     def answer(self, answer: HttpAnswer, _: CreateCompletionRequest, target: Target) -> ChatCompletion:
         """Reads a whole completion."""
         decoded = wire.answered(answer, target, "message")
-        if not isinstance(decoded.get("choices"), list) or not decoded["choices"]:
-            raise AttemptFailed(wire.BROKEN, "answered without choices", status=answer.status)
         completion = wire.lift(ChatCompletion, decoded, reading.SPELLINGS)
-        if not completion.choices or not all(c.HasField("message") for c in completion.choices):
-            raise AttemptFailed(wire.BROKEN, "answered with choices of another shape")
+        wire.check_choices(completion, "message")
         wire.complete(completion, target)
         completion.id = completion.id or f"chatcmpl-{uuid4().hex}"
         completion.object = "chat.completion"
-        for index, choice in enumerate(completion.choices):
-            if not choice.HasField("index"):
-                choice.index = index
+        for choice in completion.choices:
             choice.message.role = choice.message.role or "assistant"
             reading.name_calls(choice.message)
             reading.finished(choice, target.row.profile, called=bool(choice.message.tool_calls))
@@ -71,9 +53,8 @@ class ChatDecoder(StreamDecoder[ChatCompletionChunk]):
     def _read(self, decoded: dict[str, Any]) -> ChatCompletionChunk:
         chunk = wire.lift(ChatCompletionChunk, decoded, reading.SPELLINGS)
         chunk.object = "chat.completion.chunk"
-        for index, choice in enumerate(chunk.choices):
-            if not choice.HasField("index"):
-                choice.index = index
+        wire.number(chunk)
+        for choice in chunk.choices:
             self._say_role(choice)
             if choice.delta.tool_calls:
                 self._calls.setdefault(choice.index, CallIndexes()).settle(choice.delta.tool_calls)

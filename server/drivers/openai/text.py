@@ -6,13 +6,9 @@ from uuid import uuid4
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCompletion
 from server.drivers.base import Target
 from server.drivers.openai import body, wire
-from server.drivers.openai.chat import stream_members
 from server.drivers.openai.stream import StreamDecoder
-from server.errors import AttemptFailed
 from server.operations import TEXT_COMPLETIONS
 from server.transport import HttpAnswer, HttpRequest
-
-_STREAMING = frozenset({"stream", "stream_options"})
 
 
 class TextTranslator:
@@ -20,18 +16,13 @@ class TextTranslator:
 
     def request(self, request: CreateTextCompletionRequest, target: Target, *, stream: bool) -> HttpRequest:
         """POST /completions."""
-        asked = body.of_request(request, target, _STREAMING)
-        members = stream_members(request, target) if stream else {}
-        return wire.post(target, TEXT_COMPLETIONS, asked | members)
+        asked = body.of_stream_request(request, target, stream=stream)
+        return wire.post(target, TEXT_COMPLETIONS, asked)
 
     def answer(self, answer: HttpAnswer, _: CreateTextCompletionRequest, target: Target) -> TextCompletion:
         """Reads a whole completion."""
-        decoded = wire.answered(answer, target)
-        if not isinstance(decoded.get("choices"), list) or not decoded["choices"]:
-            raise AttemptFailed(wire.BROKEN, "answered without choices", status=answer.status)
-        completion = _lift(decoded)
-        if not completion.choices or not all(c.HasField("text") for c in completion.choices):
-            raise AttemptFailed(wire.BROKEN, "answered with choices of another shape")
+        completion = _lift(wire.answered(answer, target))
+        wire.check_choices(completion, "text")
         completion.id = completion.id or f"cmpl-{uuid4().hex}"
         wire.complete(completion, target)
         return completion
@@ -57,7 +48,5 @@ def _lift(decoded: dict[str, Any]) -> TextCompletion:
     completion.ClearField("error")
     completion.ClearField("attempts")
     completion.object = "text_completion"
-    for index, choice in enumerate(completion.choices):
-        if not choice.HasField("index"):
-            choice.index = index
+    wire.number(completion)
     return completion

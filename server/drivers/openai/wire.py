@@ -99,6 +99,20 @@ def lift(message_type: type[M], decoded: dict[str, Any], spellings: forms.Spelli
         raise AttemptFailed(BROKEN, "answered with JSON that is nested beyond reason") from None
 
 
+def check_choices(completion: Any, member: str) -> None:
+    """Numbers the choices of an answer. Raises `AttemptFailed` where there are none, or they lack `member`."""
+    if not completion.choices or not all(choice.HasField(member) for choice in completion.choices):
+        raise AttemptFailed(BROKEN, "answered without choices, or with some of another shape")
+    number(completion)
+
+
+def number(message: Any) -> None:
+    """Gives the choices their places where the upstream does not."""
+    for index, choice in enumerate(message.choices):
+        if not choice.HasField("index"):
+            choice.index = index
+
+
 def complete(message: Any, target: Target) -> None:
     """Fills in what every answer says: who gave it, with which model, and when."""
     message.model = message.model or target.model

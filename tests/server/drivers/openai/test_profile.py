@@ -7,6 +7,7 @@ import pytest
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
+from server.drivers.base import Target
 from server.errors import AttemptFailed
 from tests.server.drivers.openai.dialect import DIALECT, KEY, body, chat, event, read, sent, target
 
@@ -23,6 +24,9 @@ def test_paths_queries_and_headers_are_the_vendors() -> None:
     assert made.headers == {"content-type": "application/json", "api-key": KEY}
     models = DIALECT.models_request(target(AZURE))
     assert models.url == "https://up/v1/openai/models?api-version=2024-10-21"
+    odd = Target(target(AZURE).row, "a/b c", KEY)
+    asked = DIALECT.translators[CreateCompletionRequest].request(chat(), odd, stream=False)
+    assert "/deployments/a%2Fb%20c/" in asked.url
     other = sent(CreateEmbeddingsRequest(model="m"), profile=AZURE)
     assert other.url == "https://up/v1/embeddings?api-version=2024-10-21"
 

@@ -120,6 +120,13 @@ def test_usage_is_the_last_chunk_exactly_where_it_was_asked_for(events: list[byt
         assert [len(chunk.choices) for chunk in chunks] == [1, 1] + ([0] if asked else [])
 
 
+def test_the_usage_is_told_before_the_end_where_nothing_can_follow() -> None:
+    reader = decoder(stream_options={"include_usage": True})
+    usage = event(choices=[], usage={"total_tokens": 9})
+    assert [chunk.usage.total_tokens for chunk in reader.feed([event(choices=[FINISH]), usage])] == [0, 9]
+    assert list(reader.end()) == []
+
+
 def test_what_a_chunk_without_choices_adds_is_not_lost() -> None:
     early = event(id="", choices=[], prompt_filter_results="x")
     chunk = feed(decoder(), early, event(id="1", choices=[TEXT]))
