@@ -37,8 +37,8 @@ class Answer(Protocol):
 class Asked:
     """A request as the contract has it, whether it asks for a stream, and who writes its answer.
 
-    `names` says which member of the dialect a field of the contract was, for errors over it. `hints` are fields
-    that agents send as a matter of course: where nobody takes them, the request is asked without.
+    `names` says which member of the dialect a field of the contract was, for errors over it. `hints` are
+    fields that agents send as a matter of course: where nobody takes them, the request is asked without.
     """
 
     request: CreateCompletionRequest

@@ -1,6 +1,7 @@
 """What the dialects on the way in share: members of JSON objects taken one by one, with faults that name
 them, and server-sent events written."""
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,7 +11,14 @@ from server.errors import InvalidRequest
 from server.forms import JSON_FAULTS
 
 T = TypeVar("T")
-MAX_ITEMS = 20_000  # of one list
+MAX_ITEMS = 20_000  # of one list, and parts of one request
+# How much a body may hold of what takes longer to read than it is to send: the marks that stand for it.
+_LIMITS = (
+    (b":", 200_000, "members"),
+    (b"[{", 500_000, "lists and objects"),
+    (b",", 1_000_000, "values"),
+)
+_OTHER = bytes(set(range(256)) - set(b'":[{,'))
 _INT32 = 2**31 - 1
 _NULL = b"null"
 _encode = msgspec.json.Encoder().encode
@@ -36,17 +44,33 @@ def event(name: str, data: Any) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), text)
 
 
+class Parts:
+    """Counts the parts of one request, wherever they stand."""
+
+    __slots__ = ("_count",)
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, number: int, where: str) -> None:
+        """Takes as many more. Raises `InvalidRequest`, which names the field that holds too many."""
+        self._count += number
+        if self._count > MAX_ITEMS:
+            raise fault(where, f"holds too much: a request has at most {MAX_ITEMS} parts")
+
+
 class Members:
     """The members of one JSON object. Each is taken once; what is left then is what nobody knows.
 
     A null counts as absent. Every method raises `InvalidRequest`, which names the field, where the value is
-    of another type.
+    of another type. The members of one request count their `parts` together.
     """
 
-    __slots__ = ("_members", "path")
+    __slots__ = ("_members", "_parts", "path")
 
-    def __init__(self, members: dict[str, msgspec.Raw], path: str = "") -> None:
+    def __init__(self, members: dict[str, msgspec.Raw], path: str = "", parts: Parts | None = None) -> None:
         self._members = members
+        self._parts = parts or Parts()
         self.path = path
 
     def where(self, name: str) -> str:
@@ -55,7 +79,7 @@ class Members:
 
     def has(self, name: str) -> bool:
         """Whether a member is there and has not been taken."""
-        return name in self._members and bytes(self._members[name]) != _NULL
+        return name in self._members and not _is_null(self._members[name])
 
     def peek(self, name: str) -> msgspec.Raw | None:
         """A member's JSON text, byte for byte, without taking it."""
@@ -64,12 +88,12 @@ class Members:
     def peek_text(self, name: str) -> str | None:
         """A member's string without taking it; None where it is no string."""
         value = self.peek(name)
-        return None if value is None or not bytes(value).startswith(b'"') else _decode_text(value)
+        return None if value is None or begins(value) != b'"' else _decode_text(value)
 
     def raw(self, name: str) -> msgspec.Raw | None:
         """A member's JSON text, byte for byte."""
         value = self._members.pop(name, None)
-        return None if value is None or bytes(value) == _NULL else value
+        return None if value is None or _is_null(value) else value
 
     def skip(self, *names: str) -> None:
         """Passes members over that decide nothing here, whatever their type."""
@@ -128,7 +152,7 @@ class Members:
     def object(self, name: str) -> "Members | None":
         """An object."""
         value = self.raw(name)
-        return None if value is None else _object(value, self.where(name))
+        return None if value is None else self._object(value, self.where(name))
 
     def objects(self, name: str) -> "list[Members] | None":
         """A list of objects."""
@@ -137,7 +161,7 @@ class Members:
             return None
         where = self.where(name)
         return [
-            _object(item, f"{where}[{index}]")
+            self._object(item, f"{where}[{index}]")
             for index, item in enumerate(_list(value, where, "a list of objects"))
         ]
 
@@ -155,10 +179,23 @@ class Members:
         value = self.peek(name)
         if value is None:
             return self.text(name)
-        start = bytes(value)[:1]
+        start = begins(value)
         if start not in (b'"', b"["):
             raise fault(self.where(name), "must be a string or a list of objects")
         return self.text(name) if start == b'"' else self.objects(name)
+
+    def parts(self, name: str) -> "list[Members] | None":
+        """A list of objects that are parts: a request may hold so many in all."""
+        found = self.objects(name)
+        self._parts.add(len(found or ()), self.where(name))
+        return found
+
+    def text_or_parts(self, name: str) -> "str | list[Members] | None":
+        """A string, or a list of parts."""
+        found = self.text_or_objects(name)
+        if isinstance(found, list):
+            self._parts.add(len(found), self.where(name))
+        return found
 
     def labels(self, name: str) -> dict[str, str] | None:
         """An object of strings."""
@@ -173,7 +210,7 @@ class Members:
         if value is None:
             self.skip("provider")
             return []
-        if bytes(value).startswith(b"["):
+        if begins(value) == b"[":
             return self.texts("provider") or []
         return (self.text("provider") or "").split()
 
@@ -186,13 +223,24 @@ class Members:
         if members.left():
             self._members[name] = msgspec.Raw(_encode(members.left()))
 
-    def leave(self, message: Message) -> None:
-        """Gives what has not been taken to a contract message's `extra_json`.
+    def unknown(self, message: type[Message]) -> dict[str, msgspec.Raw]:
+        """What has not been taken, for the `extra_json` of a contract message.
 
         Raises where the contract's message has a field of that name: the dialect has no such member, and
         the provider would read another one than the caller meant.
         """
-        extra_json(message, self._members, self.where)
+        fields = message.DESCRIPTOR.fields_by_name
+        for name in self._members:
+            if name in fields:
+                raise fault(self.where(name), "is not known to this API")
+        return self._members
+
+    def leave(self, message: Message) -> None:
+        """Adds what has not been taken to a contract message's `extra_json`: see `unknown`."""
+        extra_json(message, self.unknown(type(message)))
+
+    def _object(self, value: msgspec.Raw, where: str) -> "Members":
+        return Members(_typed(value, _decode_members, where, "an object"), where, self._parts)
 
     def _scalar(self, name: str) -> Any:
         value = self.raw(name)
@@ -200,7 +248,8 @@ class Members:
 
 
 def body(text: bytes) -> Members:
-    """The members of a request's body. All of it is valid JSON then, however deep."""
+    """The members of a request's body. All of it is valid JSON then, however deep, and within bounds."""
+    _bound(text)
     try:
         _decode(text)
         return Members(_decode_members(text))
@@ -208,17 +257,38 @@ def body(text: bytes) -> Members:
         raise InvalidRequest(f"The body must be a JSON object: {error}.", reason="invalid_json") from None
 
 
-def extra_json(message: Message, members: dict[str, msgspec.Raw], where: Any) -> None:
-    """Sets a contract message's `extra_json` to members; `where` gives the path of one, for a fault."""
-    for name in members:
-        if name in message.DESCRIPTOR.fields_by_name:
-            raise fault(where(name), "is not known to this API")
+def begins(value: msgspec.Raw) -> bytes:
+    """The first character of a JSON text, which tells its type."""
+    return bytes(memoryview(value)[:1])
+
+
+def extra_json(message: Message, members: dict[str, msgspec.Raw]) -> None:
+    """Adds members to a contract message's `extra_json`."""
     if members:
-        message.extra_json = _encode(members).decode()  # type: ignore[attr-defined]
+        held = message.extra_json  # type: ignore[attr-defined]
+        told = _decode_members(held) | members if held else members
+        message.extra_json = _encode(told).decode()  # type: ignore[attr-defined]
 
 
-def _object(value: msgspec.Raw, where: str) -> Members:
-    return Members(_typed(value, _decode_members, where, "an object"), where)
+def _bound(text: bytes) -> None:
+    """Raises `InvalidRequest` where a body holds too much. What stands in strings is told apart only where
+    the marks are so many that it matters."""
+    if any(_exceeded(text.translate(None, _OTHER))):
+        for what in _exceeded(_marks(text)):
+            raise InvalidRequest(f"The body has more than {what}.")
+
+
+def _exceeded(marks: bytes) -> Iterator[str]:
+    for kinds, limit, what in _LIMITS:
+        if sum(map(marks.count, kinds)) > limit:
+            yield f"{limit} {what}"
+
+
+def _marks(text: bytes) -> bytes:
+    """The marks of a JSON text that stand outside its strings."""
+    quoted = text.replace(b"\\\\", b"").replace(b'\\"', b"")  # no quote is left but those about strings
+    marks = quoted.translate(None, _OTHER)
+    return b"".join(marks.replace(b'""', b"").split(b'"')[::2])
 
 
 def _list(value: msgspec.Raw, where: str, what: str) -> list[msgspec.Raw]:
@@ -233,3 +303,7 @@ def _typed(value: msgspec.Raw, decode: Any, where: str, what: str) -> Any:
         return decode(value)
     except JSON_FAULTS:
         raise fault(where, f"must be {what}") from None
+
+
+def _is_null(value: msgspec.Raw) -> bool:
+    return len(value) == len(_NULL) and bytes(value) == _NULL

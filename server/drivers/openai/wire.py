@@ -100,7 +100,7 @@ def lift(message_type: type[M], decoded: dict[str, Any], spellings: forms.Spelli
 
 
 def check_choices(completion: Any, member: str) -> None:
-    """Numbers the choices of an answer. Raises `AttemptFailed` where there are none, or they lack `member`."""
+    """Numbers an answer's choices. Raises `AttemptFailed` where there are none, or they lack `member`."""
     if not completion.choices or not all(choice.HasField(member) for choice in completion.choices):
         raise AttemptFailed(BROKEN, "answered without choices, or with some of another shape")
     number(completion)

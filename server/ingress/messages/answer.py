@@ -3,7 +3,7 @@
 https://platform.claude.com/docs/en/api/messages
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -15,6 +15,7 @@ from interference.v1.completion_pb2 import Annotation, AnswerMessage, ChatComple
 from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from interference.v1.usage_pb2 import Usage
 from server.forms import JSON_FAULTS
+from server.ingress.chat import calls
 
 Json = dict[str, Any]
 
@@ -170,14 +171,6 @@ def tool_block(call_id: str, name: str, arguments: Any) -> Json:
     return {"type": "tool_use", "id": call_id or f"toolu_{uuid4().hex}", "name": name, "input": arguments}
 
 
-def calls(message: AnswerMessage) -> list[ToolCall]:
-    """The calls of a message or delta; the deprecated one is as good as another."""
-    found = list(message.tool_calls)
-    if message.HasField("function_call"):
-        found.append(ToolCall(index=-1, function=message.function_call))
-    return found
-
-
 def function_of(call: ToolCall) -> FunctionCall:
     """What a call calls; a custom tool's text stands for arguments."""
     if call.HasField("custom") and not call.HasField("function"):
@@ -210,8 +203,11 @@ def is_object(text: str) -> bool:
     return True
 
 
-def citations(annotations: Iterable[Annotation], text: str) -> Iterator[Json]:
-    """The web pages that the text rests on. Annotations of other kinds have no like among Anthropic's."""
+def citations(annotations: Iterable[Annotation], cut: Callable[[int, int], str]) -> Iterator[Json]:
+    """The web pages that the text rests on. Annotations of other kinds have no like among Anthropic's.
+
+    `cut` gives a stretch of the text by its start and length.
+    """
     for annotation in annotations:
         if not annotation.HasField("url_citation"):
             continue
@@ -219,7 +215,7 @@ def citations(annotations: Iterable[Annotation], text: str) -> Iterator[Json]:
         start, end = max(0, cited.start_index), max(0, cited.end_index)
         yield {
             "type": "web_search_result_location",
-            "cited_text": text[start : min(end, start + _MAX_CITED)],
+            "cited_text": cut(start, min(max(0, end - start), _MAX_CITED)),
             "encrypted_index": "",
             "title": cited.title if cited.HasField("title") else None,
             "url": cited.url,
@@ -230,9 +226,10 @@ def _content(message: AnswerMessage, given: Given) -> Iterator[Json]:
     """The blocks: thoughts, text, what was refused, calls."""
     if message.reasoning and given.shows_thoughts:
         yield thinking_block(message.reasoning)
-    cited = list(citations(message.annotations, message.content))
-    if message.content or cited:
-        yield text_block(message.content) | ({"citations": cited} if cited else {})
+    text = message.content
+    cited = list(citations(message.annotations, lambda start, length: text[start : start + length]))
+    if text or cited:
+        yield text_block(text) | ({"citations": cited} if cited else {})
     if message.refusal:
         yield text_block(message.refusal)
     for call in calls(message):

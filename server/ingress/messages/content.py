@@ -12,13 +12,29 @@ import msgspec
 from interference.v1.message_pb2 import ChatMessage, ContentPart, ImageUrl, InputFile
 from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from server.errors import InvalidRequest
-from server.ingress.wire import Members, fault
+from server.ingress.chat import Parts, one_text, tool_message
+from server.ingress.wire import Members, begins, extra_json, fault
 
-Parts = list[ContentPart]
 _PartReader = Callable[[Members], Parts]
 
 _HINTS = ("cache_control", "citations", "transformations", "caller", "toolset_name", "parsed_output")
-_ELSEWHERE = "What the tool returned is in the next user message."
+# What a document is called that has no title, by its type: providers read the type off the name.
+_NAMES = {
+    "application/pdf": "document.pdf",
+    "application/json": "document.json",
+    "application/msword": "document.doc",
+    "application/rtf": "document.rtf",
+    "application/vnd.ms-excel": "document.xls",
+    "application/vnd.ms-powerpoint": "document.ppt",
+    "application/vnd.oasis.opendocument.text": "document.odt",
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": "document.pptx",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "document.xlsx",
+    "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "document.docx",
+    "text/csv": "document.csv",
+    "text/html": "document.html",
+    "text/markdown": "document.md",
+    "text/plain": "document.txt",
+}
 
 
 def system(request: Members) -> Iterator[ChatMessage]:
@@ -50,7 +66,7 @@ def conversation(request: Members) -> Iterator[ChatMessage]:
 
 def _blocks(holder: Members, name: str) -> list[tuple[str, Members]]:
     """The type and the members of each block; a string is one block of text."""
-    content = holder.text_or_objects(name)
+    content = holder.text_or_parts(name)
     if content is None:
         raise fault(holder.where(name), "is required: a string or a list of blocks")
     if isinstance(content, str):
@@ -63,7 +79,7 @@ def _blocks(holder: Members, name: str) -> list[tuple[str, Members]]:
 
 def _instructions(role: str, blocks: list[tuple[str, Members]]) -> ChatMessage:
     parts = [part for kind, block in blocks for part in _parts(kind, block, _TEXT_READERS)]
-    return ChatMessage(role=role, content=_one_text(parts, "\n"))
+    return ChatMessage(role=role, content=one_text(parts, "\n"))
 
 
 def _user(blocks: list[tuple[str, Members]]) -> list[ChatMessage]:
@@ -85,31 +101,30 @@ def _user(blocks: list[tuple[str, Members]]) -> list[ChatMessage]:
 
 
 def _tool_result(block: Members) -> tuple[ChatMessage, Parts]:
-    """The `tool` message, and what it cannot hold: chat takes images and files from users alone."""
+    """The `tool` message, and what it cannot hold."""
     call = block.required_text("tool_use_id")
-    failed = block.flag("is_error")
+    failed = block.flag("is_error") or False
     parts = _inner(block, _READERS) if block.has("content") else []
     block.skip(*_HINTS, "content")
-    text = "\n".join(part.text for part in parts if part.HasField("text"))
-    seen = [part for part in parts if not part.HasField("text")]
-    if seen:
-        text = text or _ELSEWHERE
-        seen.insert(0, ContentPart(text=f"The tool call {call} returned:"))
-    if failed and not text.lower().startswith("error"):  # chat has no other way to say it
-        text = f"Error: {text}"
-    told = ChatMessage(role="tool", tool_call_id=call, content=[ContentPart(text=text)])
+    told, seen = tool_message(call, parts, failed=failed)
     block.leave(told)
     return told, seen
 
 
 def _assistant(blocks: list[tuple[str, Members]]) -> ChatMessage:
-    """An assistant's message: its texts as one, all its thoughts, all its calls."""
+    """An assistant's message: its texts as one, all its thoughts, all its calls.
+
+    Thoughts are a text of the message in chat, and what nobody knows of them is the message's own.
+    """
     parts: Parts = []
     thoughts: list[str] = []
     calls: list[ToolCall] = []
+    extra: dict[str, msgspec.Raw] = {}
     for kind, block in blocks:
         if kind == "thinking":
             thoughts.append(block.required_text("thinking"))
+            block.skip(*_HINTS, "signature")
+            extra |= block.unknown(ChatMessage)
         elif kind == "tool_use":
             calls.append(_tool_use(block))
         elif kind not in ("redacted_thinking", "fallback") and not _is_search(kind, block):
@@ -117,9 +132,9 @@ def _assistant(blocks: list[tuple[str, Members]]) -> ChatMessage:
     if not parts and not calls:
         parts = [ContentPart(text="")]  # chat wants one of them
     reasoning = "\n".join(filter(None, thoughts)) or None
-    return ChatMessage(
-        role="assistant", content=_one_text(parts, ""), reasoning=reasoning, tool_calls=calls
-    )
+    told = ChatMessage(role="assistant", content=one_text(parts, ""), reasoning=reasoning, tool_calls=calls)
+    extra_json(told, extra)
+    return told
 
 
 def _is_search(kind: str, block: Members) -> bool:
@@ -136,13 +151,6 @@ def _tool_use(block: Members) -> ToolCall:
     block.skip(*_HINTS)
     block.leave(call)
     return call
-
-
-def _one_text(parts: Parts, between: str) -> Parts:
-    """Texts as one: many providers take nothing but a string from anyone but the user."""
-    if len(parts) < 2 or not all(part.HasField("text") and not part.extra_json for part in parts):
-        return parts
-    return [ContentPart(text=between.join(part.text for part in parts))]
 
 
 # --- Blocks ----------------------------------------------------------------------------------------
@@ -185,30 +193,36 @@ def _document(block: Members) -> Parts:
     source, kind = _source(block)
     title, context = block.text("title"), block.text("context")
     if kind == "base64":
-        file = InputFile(filename=title or "document.pdf", file_data=_data_url(source))
+        name = title or _NAMES.get(source.peek_text("media_type") or "", "document")
+        file = InputFile(filename=name, file_data=_data_url(source))
         source.leave(file)
         return [*_texts(context), ContentPart(file=file)]
     if kind == "text":
-        return _texts(title, context, source.required_text("data"))
-    if kind == "content":
-        return [*_texts(title, context), *_inner(source, _INNER_READERS)]
-    raise _unserved(source, kind, "send the document itself, as base64 or text")
+        source.skip("media_type")
+        parts = _texts(title, context, source.required_text("data"))
+    elif kind == "content":
+        parts = [*_texts(title, context), *_inner(source, _INNER_READERS)]
+    else:
+        raise _unserved(source, kind, "send the document itself, as base64 or text")
+    if parts:
+        source.leave(parts[-1])
+    return parts
 
 
 def _search_result(block: Members) -> Parts:
     title = block.required_text("title")
     source = block.required_text("source")
-    return _texts(title, source, *(part.text for part in _inner(block, _TEXT_READERS)))
+    return one_text([*_texts(title, source), *_inner(block, _TEXT_READERS)], "\n")
 
 
 def _found_on_the_web(block: Members) -> Parts:
     """What a search of an earlier answer found; its encrypted pages are for Anthropic alone."""
     block.skip("tool_use_id")
     content = block.peek("content")
-    if content is not None and bytes(content).startswith(b"{"):
+    if content is not None and begins(content) == b"{":
         failure = block.object("content")
         return _texts(f"The web search failed: {failure.text('error_code') if failure else ''}\n")
-    pages = block.objects("content") or []
+    pages = block.parts("content") or []
     lines = [f"- {page.required_text('title')}: {page.required_text('url')}" for page in pages]
     return _texts("Web search results:", *lines, "\n")
 

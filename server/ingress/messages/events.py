@@ -7,6 +7,7 @@ whole JSON object by then, and all of them at the end.
 https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
+import io
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,6 +17,7 @@ from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, ChatCo
 from interference.v1.error_pb2 import ErrorResponse
 from interference.v1.tool_pb2 import ToolCall
 from interference.v1.usage_pb2 import Usage
+from server.ingress.chat import calls
 from server.ingress.messages import answer
 from server.ingress.messages.answer import Ending, Given, Json
 from server.ingress.wire import event
@@ -68,7 +70,7 @@ class MessagesAnswer:
         self._index = 0
         self._blocks: list[_Block] = []  # the one that is told, and those after it
         self._calls: dict[int, _Block] = {}
-        self._text: list[str] = []
+        self._text = io.StringIO()
         self._ending = Ending()
         self._usage = Usage()
         self._out: list[bytes] = []
@@ -121,14 +123,14 @@ class MessagesAnswer:
         if delta.reasoning and self._given.shows_thoughts:
             self._say("thinking", delta.reasoning)
         if delta.content:
-            self._text.append(delta.content)
+            self._text.write(delta.content)
             self._say("text", delta.content)
         if delta.annotations:
             self._cite(delta)
         if delta.refusal:
             self._say("refusal", delta.refusal)
         if delta.tool_calls or delta.HasField("function_call"):
-            for call in answer.calls(delta):
+            for call in calls(delta):
                 self._call(call)
         if choice.finish_reason or choice.HasField("extra") or delta.refusal:
             self._note(choice)
@@ -148,9 +150,15 @@ class MessagesAnswer:
         self._add(block, _PIECES[kind] % _encode(text))
 
     def _cite(self, delta: AnswerMessage) -> None:
-        self._text = ["".join(self._text)]
-        for citation in answer.citations(delta.annotations, self._text[0]):
+        for citation in answer.citations(delta.annotations, self._cut):
             self._add(self._last("text"), _encode({"type": "citations_delta", "citation": citation}))
+
+    def _cut(self, start: int, length: int) -> str:
+        """A stretch of the text so far."""
+        self._text.seek(start)
+        cut = self._text.read(length)
+        self._text.seek(0, io.SEEK_END)
+        return cut
 
     def _call(self, call: ToolCall) -> None:
         """Takes a piece of a call. Another id and a name begin another call, also under the same index."""

@@ -39,6 +39,19 @@ _REFUSED = {
     "billing_policy": "is not served: every provider bills the key that is set for it",
 }
 _EMPTY = (b"[]", b"{}")
+# What the contract's fields are called here, where that is something else.
+_NAMES = {
+    "max_completion_tokens": "max_tokens",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+    "providers": "provider",
+    "reasoning_effort": "thinking",
+    "response_format": "output_config.format",
+    "stop": "stop_sequences",
+    "stream_options": "stream",
+    "web_search_options": "tools",
+}
+# What agents send with every request, whatever the model.
+_DISPENSABLE = ("reasoning_effort", "parallel_tool_calls")
 # The most tokens to think with that make a low and a medium effort: the budgets that Claude Code has used
 # for "think", "think hard" and "ultrathink" (4,000, 10,000 and 31,999) are low, medium and high.
 _LOW, _MEDIUM = 4_096, 16_384
@@ -79,7 +92,7 @@ def read(content: bytes) -> Asked:
     )
     _pass_on(asked, request, thinking=thinking, output_config=output)
     answer = MessagesAnswer(model=request.model, stops=tuple(request.stop), shows_thoughts=shows)
-    return Asked(request=request, stream=stream, answer=answer)
+    return Asked(request, stream, answer, names=_NAMES, hints=_DISPENSABLE)
 
 
 def _effort(thinking: Members | None, output: Members | None) -> tuple[str | None, bool]:

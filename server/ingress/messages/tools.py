@@ -113,13 +113,16 @@ def _choice(choice: Members, functions: list[Tool], search: WebSearchOptions | N
     """What goes without saying is not said, as not every provider can be told: `auto`, a choice among no
     tools, and the web search, which chat makes wherever it may."""
     kind = choice.required_text("type")
-    told = ToolChoice(mode=_MODES.get(kind))
     if kind == "tool":
         name = choice.required_text("name")
         if search is not None and name == "web_search":
             return None
         told = ToolChoice(type="function", function=ToolName(name=name))
-    elif kind != "auto" and kind not in _MODES:
+        choice.leave(told)
+    elif kind == "auto":
+        return None
+    elif kind in _MODES:
+        told = ToolChoice(mode=_MODES[kind])  # a word in chat, which nothing can be said beside
+    else:
         raise fault(choice.where("type"), "must be auto, any, tool or none")
-    choice.leave(told)
-    return told if functions and (kind != "auto" or told.extra_json) else None
+    return told if functions else None

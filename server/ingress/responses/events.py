@@ -16,6 +16,7 @@ from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, ChatCo
 from interference.v1.error_pb2 import Error, ErrorResponse
 from interference.v1.tool_pb2 import ToolCall
 from server.ingress import wire
+from server.ingress.chat import calls
 from server.ingress.responses import output
 from server.ingress.responses.output import COMPLETED, IN_PROGRESS, INCOMPLETE, Json, Told
 from server.ingress.responses.unfinished import OpenCall, OpenMessage, OpenPart, OpenReasoning
@@ -113,7 +114,7 @@ class ResponsesAnswer:
         if choice.HasField("logprobs"):
             self._logprobs += output.logprobs(choice.logprobs.content)
         self._say(delta)
-        for call in delta.tool_calls:
+        for call in calls(delta):
             self._call(call)
         if choice.finish_reason:
             self._finish_reason = choice.finish_reason

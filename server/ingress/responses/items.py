@@ -21,7 +21,8 @@ from interference.v1.message_pb2 import (
     InputFile,
 )
 from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
-from server.ingress.wire import MAX_ITEMS, Members, extra_json, fault
+from server.ingress.chat import Parts, one_text, tool_message
+from server.ingress.wire import Members, extra_json, fault
 
 _ROLES: Final = ("user", "assistant", "system", "developer")
 _OURS: Final = ("type", "id", "status", "phase", "caller", "created_by", "parsed_arguments")
@@ -53,7 +54,7 @@ def messages(request: Members) -> list[ChatMessage]:
 class _Turn:
     """What the assistant said without another speaking in between."""
 
-    content: list[ContentPart] = field(default_factory=list)
+    content: Parts = field(default_factory=list)
     thoughts: list[str] = field(default_factory=list)
     calls: list[ToolCall] = field(default_factory=list)
     extra: dict[str, msgspec.Raw] = field(default_factory=dict)
@@ -62,10 +63,11 @@ class _Turn:
         """The one message, as chat wants it; none where there are thoughts without what they led to."""
         if not self.content and not self.calls:
             return None
-        message = ChatMessage(role="assistant", content=self.content, tool_calls=self.calls)
+        content = one_text(self.content, "\n")
+        message = ChatMessage(role="assistant", content=content, tool_calls=self.calls)
         if self.thoughts:
             message.reasoning = "\n".join(self.thoughts)
-        extra_json(message, self.extra, lambda name: name)
+        extra_json(message, self.extra)
         return message
 
 
@@ -75,7 +77,7 @@ class _Conversation:
     def __init__(self) -> None:
         self._messages: list[ChatMessage] = []
         self._turn: _Turn | None = None
-        self._parts = 0
+        self._seen: Parts = []  # what tools returned that a user is to show
 
     def add(self, item: Members) -> None:
         """Takes the next item."""
@@ -88,34 +90,41 @@ class _Conversation:
 
     def close(self) -> list[ChatMessage]:
         """Takes the end; gives the messages."""
-        if self._turn is not None and (message := self._turn.message()) is not None:
-            self._messages.append(message)
-        self._turn = None
+        self._fall_silent()
+        self._show()
         return self._messages
 
     def _message(self, item: Members) -> None:
         role = item.required_text("role")
         if role not in _ROLES:
             raise fault(item.where("role"), f"must be one of {', '.join(_ROLES)}")
-        content = self._content(item, "content")
+        content = _content(item, "content")
         item.skip(*_OURS)
         if role == "assistant":
             turn = self._assistant()
-            turn.content += content
-            extra_json(ChatMessage(), item.left(), item.where)  # for its faults
-            turn.extra |= item.left()
+            turn.content += one_text(content, "")
+            turn.extra |= item.unknown(ChatMessage)
             return
+        content = content if role == "user" else one_text(content, "\n")
         message = ChatMessage(role=role, content=content, name=item.text("name"))
         item.leave(message)
-        self._say(message)
+        self._fall_silent()
+        self._put(message)
 
     def _reasoning(self, item: Members) -> None:
-        """Its text, or else what it was summed up as."""
-        for name in ("content", "summary"):
-            texts = [part.text("text") or "" for part in item.objects(name) or ()]
-            if any(texts):
-                self._assistant().thoughts.append("\n".join(texts))
-                return
+        """Its text, or else what it was summed up as: a text of the message in chat, and what nobody knows
+        of it is the message's own."""
+        turn = self._assistant()
+        texts: dict[str, list[str]] = {"content": [], "summary": []}
+        for name, found in texts.items():
+            for part in item.parts(name) or ():
+                found.append(part.text("text") or "")
+                part.skip("type")
+                turn.extra |= part.unknown(ChatMessage)
+        thoughts = [text for text in map("\n".join, texts.values()) if text.strip()]
+        turn.thoughts += thoughts[:1]
+        item.skip(*_OURS, "encrypted_content")
+        turn.extra |= item.unknown(ChatMessage)
 
     def _function_call(self, item: Members) -> None:
         function = FunctionCall(name=item.required_text("name"), arguments=item.required_text("arguments"))
@@ -136,38 +145,51 @@ class _Conversation:
         inner = None if extra is None else extra.object(kind)
         if inner is not None:
             inner.leave(call.function if kind == "function" else call.custom)
-        extra_json(call, item.left() | (extra.left() if extra else {}), item.where)
+        extra_json(call, item.unknown(ToolCall) | (extra.unknown(ToolCall) if extra else {}))
         self._assistant().calls.append(call)
 
     def _function_call_output(self, item: Members) -> None:
-        content = self._content(item, "output") or [ContentPart(text="")]
-        message = ChatMessage(role="tool", content=content, tool_call_id=item.required_text("call_id"))
+        message, seen = tool_message(item.required_text("call_id"), _content(item, "output"))
         item.skip(*_OURS, "name", "namespace")
         item.leave(message)
-        self._say(message)
+        self._fall_silent()
+        self._put(message)
+        self._seen += seen
 
     def _custom_tool_call_output(self, item: Members) -> None:
         self._function_call_output(item)
-
-    def _content(self, item: Members, name: str) -> list[ContentPart]:
-        content = item.text_or_objects(name)
-        if content is None:
-            raise fault(item.where(name), "is required: a string or a list of parts")
-        if isinstance(content, str):
-            return [ContentPart(text=content)]
-        self._parts += len(content)
-        if self._parts > MAX_ITEMS:
-            raise fault("input", f"must hold at most {MAX_ITEMS} parts")
-        return [_part(part) for part in content]
 
     def _assistant(self) -> _Turn:
         if self._turn is None:
             self._turn = _Turn()
         return self._turn
 
-    def _say(self, message: ChatMessage) -> None:
-        self.close()
+    def _fall_silent(self) -> None:
+        """Ends what the assistant says."""
+        if self._turn is not None and (message := self._turn.message()) is not None:
+            self._put(message)
+        self._turn = None
+
+    def _put(self, message: ChatMessage) -> None:
+        """Adds a message. The results of one turn's calls stay together."""
+        if message.role != "tool":
+            self._show()
         self._messages.append(message)
+
+    def _show(self) -> None:
+        """Has the user show what tools returned and their messages cannot hold."""
+        if self._seen:
+            self._messages.append(ChatMessage(role="user", content=self._seen))
+            self._seen = []
+
+
+def _content(item: Members, name: str) -> Parts:
+    content = item.text_or_parts(name)
+    if content is None:
+        raise fault(item.where(name), "is required: a string or a list of parts")
+    if isinstance(content, str):
+        return [ContentPart(text=content)]
+    return [_part(part) for part in content] or [ContentPart(text="")]
 
 
 def _part(part: Members) -> ContentPart:

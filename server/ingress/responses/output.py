@@ -23,8 +23,9 @@ from interference.v1.completion_pb2 import (
     TokenLogprob,
     TopLogprob,
 )
-from interference.v1.tool_pb2 import ToolCall
+from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
 from interference.v1.usage_pb2 import Usage
+from server.ingress.chat import calls
 
 Json = dict[str, Any]
 COMPLETED: Final = "completed"
@@ -115,14 +116,9 @@ def more(said: ChatCompletion | ChatCompletionChunk) -> Json:
 
 
 def gather(extra: Json, message: Any) -> None:
-    """Adds what a message says beyond the contract. Lists grow; of all else the last counts."""
-    if not message.HasField("extra") or list(message.extra.fields) == [_PADDING]:
-        return
-    for name, value in MessageToDict(message.extra).items():
-        if name == _PADDING:
-            continue
-        held = extra.get(name)
-        extra[name] = held + value if isinstance(held, list) and isinstance(value, list) else value
+    """Adds what a message says beyond the contract."""
+    if message.HasField("extra") and list(message.extra.fields) != [_PADDING]:
+        _gather(extra, _struct(message.extra))
 
 
 def reasoning_item(item_id: str, text: str, *, summed_up: bool, status: str) -> Json:
@@ -191,14 +187,14 @@ def call_text(call: ToolCall) -> str:
 
 
 def gather_call(extra: Json, call: ToolCall) -> None:
-    """Adds what a provider says of a call beyond the contract, that of the function under `function`."""
-    gather(extra, call)
+    """Adds what a provider says of a call beyond the contract, that of the function under `function`.
+
+    What it says in the name of a field of the contract, and so in another form, could not be given back.
+    """
+    _gather(extra, _additions(call))
     for kind in ("function", "custom"):
-        if call.HasField(kind):
-            inner: Json = extra.get(kind, {})
-            gather(inner, getattr(call, kind))
-            if inner:
-                extra[kind] = inner
+        if call.HasField(kind) and (said := _additions(getattr(call, kind))):
+            _gather(extra.setdefault(kind, {}), said)
 
 
 def citation(said: Annotation) -> Json | None:
@@ -210,13 +206,12 @@ def citation(said: Annotation) -> Json | None:
     page |= {"title": cited.title, "url": cited.url}
     if cited.HasField("extra"):
         page["extra"] = _struct(cited.extra)
-    return {"type": "url_citation", **page, **(_struct(said.extra) if said.HasField("extra") else {})}
+    return _struct(said.extra) | {"type": "url_citation", **page}
 
 
 def gather_note(extra: Json, said: Annotation) -> None:
     """Adds a note that is no citation of a page, under `annotations`."""
-    note = {"type": said.type} | (_struct(said.extra) if said.HasField("extra") else {})
-    extra["annotations"] = [*extra.get("annotations", ()), note]
+    _gather(extra, {"annotations": [_struct(said.extra) | {"type": said.type}]})
 
 
 def logprobs(tokens: Iterable[TokenLogprob]) -> list[Json]:
@@ -249,11 +244,12 @@ def _items(choice: Choice, told: Told) -> Iterator[Json]:
             f"rs_{told.token}0", said.reasoning, summed_up=told.summed_up, status=COMPLETED
         )
     content = list(_parts(said, choice))
-    if content or not said.tool_calls:
+    called_for = calls(said)
+    if content or not called_for:
         parts = content or [text_part("", [], [])]
         yield message_item(f"msg_{told.token}0", parts, COMPLETED)
     used: set[str] = set()
-    for number, call in enumerate(said.tool_calls):
+    for number, call in enumerate(called_for):
         extra: Json = {}
         gather_call(extra, call)
         yield called(told, number, call, call.id, used).item(call_text(call), extra, COMPLETED)
@@ -265,6 +261,25 @@ def _parts(said: AnswerMessage, choice: Choice) -> Iterator[Json]:
         yield text_part(said.content, pages, logprobs(choice.logprobs.content))
     if said.refusal:
         yield refusal_part(said.refusal)
+
+
+def _gather(extra: Json, said: Json) -> None:
+    """Adds members to others, which are the caller's own. Lists grow; of all else the last counts."""
+    said.pop(_PADDING, None)
+    for name, value in said.items():
+        held = extra.get(name)
+        if isinstance(held, list) and isinstance(value, list):
+            held += value
+        else:
+            extra[name] = value
+
+
+def _additions(message: ToolCall | FunctionCall | CustomToolCall) -> Json:
+    """What a message says beyond the contract, and not in the name of one of its fields."""
+    if not message.HasField("extra"):
+        return {}
+    fields = message.DESCRIPTOR.fields_by_name
+    return {name: value for name, value in _struct(message.extra).items() if name not in fields}
 
 
 def _logprob(token: TokenLogprob | TopLogprob) -> Json:

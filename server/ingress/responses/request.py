@@ -43,6 +43,19 @@ _INCLUDABLE: Final = (
 )
 _SEND_ALL: Final = "is not served: nothing is stored here; send the whole conversation in `input`"
 _STORED: Final = ("previous_response_id", "conversation")
+# What the contract's fields are called here, where that is something else.
+_NAMES: Final = {
+    "logprobs": "include",
+    "max_completion_tokens": "max_output_tokens",
+    "messages": "input",
+    "providers": "provider",
+    "reasoning_effort": "reasoning.effort",
+    "response_format": "text.format",
+    "verbosity": "text.verbosity",
+    "web_search_options": "tools",
+}
+# What agents send with every request, whatever the model.
+_DISPENSABLE: Final = ("reasoning_effort", "parallel_tool_calls")
 # What a response says of its request, and what it says where the request does not.
 _ECHO: Final[dict[str, Any]] = {
     "instructions": None,
@@ -99,7 +112,7 @@ def read(text: bytes) -> Asked:
     _decide_nothing(request)
     request.leave(found)
     told = Told(token=uuid4().hex, model=found.model, summed_up=summed_up, echo=echo)
-    return Asked(found, stream, ResponsesAnswer(told))
+    return Asked(found, stream, ResponsesAnswer(told), names=_NAMES, hints=_DISPENSABLE)
 
 
 def _messages(request: Members) -> list[ChatMessage]:
@@ -174,6 +187,7 @@ def _stream_options(request: Members) -> StreamOptions:
     """The usage is always asked for, because the last event tells it."""
     options = StreamOptions(include_usage=True)
     if (given := request.object("stream_options")) is not None:
+        given.flag("include_usage")
         if (padded := given.flag("include_obfuscation")) is not None:
             options.include_obfuscation = padded
         given.leave(options)

@@ -24,7 +24,7 @@ from interference.v1.tool_pb2 import (
     ToolChoice,
     ToolName,
 )
-from server.ingress.wire import Members, fault
+from server.ingress.wire import Members, begins, fault
 
 _WEB_SEARCH = (
     "web_search",
@@ -72,7 +72,7 @@ def tool_choice(request: Members, given: Tools) -> ToolChoice | None:
     Models that search the web always search, so that they need not be told to.
     """
     choice = request.peek("tool_choice")
-    if choice is None or bytes(choice).startswith(b'"'):
+    if choice is None or begins(choice) == b'"':
         return _mode(request, given)
     members = request.object("tool_choice")
     if members is None:
@@ -163,14 +163,16 @@ def _only_direct(tool: Members) -> None:
         raise fault(tool.where("allowed_callers"), "must hold direct, the only caller there is")
 
 
-def _web_search(tool: Members) -> WebSearchOptions:
+def _web_search(tool: Members) -> WebSearchOptions | None:
+    """None for a search of OpenAI's cache alone, which agents offer with every request: a tool that nobody
+    else has, and that a model need not use. Other limits would be broken where they are left out."""
     filters = tool.object("filters")
     if filters is not None and any(filters.has(name) for name in filters.left()):
         raise fault(tool.where("filters"), "is not served: which pages are searched cannot be narrowed")
-    if tool.flag("external_web_access") is False:
-        raise fault(tool.where("external_web_access"), "cannot be false: searches go to the web")
     if set(tool.texts("search_content_types") or ["text"]) != {"text"}:
         raise fault(tool.where("search_content_types"), "must be text alone")
+    if tool.flag("external_web_access") is False:
+        return None
     location = tool.object("user_location")
     options = WebSearchOptions(
         search_context_size=tool.text("search_context_size"),

@@ -1,6 +1,7 @@
 """A streamed answer in Anthropic's events: their order, and that they add up to the whole answer."""
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -175,6 +176,30 @@ def test_thoughts_are_a_block_and_hidden_where_the_request_says_so() -> None:
         {"type": "text", "text": "Hi"},
     ]
     assert messages_reader.message(told(*chunks, shows=False))["content"] == shown[1:]
+
+
+def test_a_page_is_cited_by_the_text_so_far_and_the_text_goes_on() -> None:
+    note = Annotation(type="url_citation", url_citation=UrlCitation(start_index=1, end_index=4, url="u"))
+    late = Annotation(type="url_citation", url_citation=UrlCitation(start_index=9, end_index=4, url="u"))
+    chunks = (delta(content="a\r\nb"), delta(annotations=[note]), delta(content="cd", annotations=[late]))
+    (block,) = messages_reader.message(told(*chunks))["content"]
+    assert block["text"] == "a\r\nbcd"
+    assert [citation["cited_text"] for citation in block["citations"]] == ["\r\nb", ""]
+
+
+def test_a_citation_does_not_copy_the_whole_text_each_time() -> None:
+    note = Annotation(type="url_citation", url_citation=UrlCitation(end_index=4, url="u"))
+    writer, cited = MessagesAnswer("asked"), delta(content="x", annotations=[note])
+    writer.chunk(delta(content="x" * 1_000_000, annotations=[note]))
+    peaks = []
+    tracemalloc.start()
+    for _ in range(5):  # the text may be moved to a larger place now and then
+        tracemalloc.reset_peak()
+        before, _peak = tracemalloc.get_traced_memory()
+        writer.chunk(cited)
+        peaks.append(tracemalloc.get_traced_memory()[1] - before)
+    tracemalloc.stop()
+    assert min(peaks) < 100_000
 
 
 def test_choices_that_were_not_asked_for_are_not_mixed_in() -> None:

@@ -124,6 +124,15 @@ def test_parameters_arrive(members: Json, expected: Json) -> None:
     assert asked == expected
 
 
+def test_fields_are_called_by_what_they_were_and_hints_are_told_apart() -> None:
+    asked = messages.read(msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": [_USER]}))
+    fields = CreateCompletionRequest.DESCRIPTOR.fields_by_name
+    assert {*asked.names, *asked.hints} <= set(fields)
+    assert asked.names["max_completion_tokens"] == "max_tokens"
+    assert asked.names["reasoning_effort"] == "thinking"
+    assert asked.hints == ("reasoning_effort", "parallel_tool_calls")
+
+
 def test_a_stream_asks_for_the_usage() -> None:
     body = msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": [_USER], "stream": True})
     asked = messages.read(body)
@@ -197,6 +206,21 @@ def test_a_system_message_amid_the_conversation_stays_there() -> None:
                 {"file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}},
             ],
             id="pdf",
+        ),
+        pytest.param(
+            {"type": "document", "source": {"type": "base64", "media_type": "text/csv", "data": "AAAA"}},
+            [{"file": {"filename": "document.csv", "file_data": "data:text/csv;base64,AAAA"}}],
+            id="named-by-its-type",
+        ),
+        pytest.param(
+            {"type": "document", "source": {"type": "base64", "media_type": "a/b", "data": "AAAA"}},
+            [{"file": {"filename": "document", "file_data": "data:a/b;base64,AAAA"}}],
+            id="of-an-unknown-type",
+        ),
+        pytest.param(
+            {"type": "document", "source": {"type": "text", "data": "a", "new": 1}, "newer": 2},
+            [{"text": "a", "extra_json": '{"new":1,"newer":2}'}],
+            id="unknown-members-of-a-source",
         ),
         pytest.param(
             {
@@ -295,6 +319,16 @@ def test_results_of_tools_stand_before_the_rest_of_their_message() -> None:
     ]
 
 
+def test_what_nobody_knows_of_thoughts_and_of_results_goes_along() -> None:
+    thoughts = {"type": "thinking", "thinking": "Hm", "signature": "s", "new": 1}
+    texts = [{"type": "text", "text": "x", "newer": 2}, {"type": "text", "text": "y"}]
+    result = {"type": "tool_result", "tool_use_id": "a", "is_error": True, "content": texts}
+    said, tool = conversation(blocks("assistant", thoughts) | {"own": 3}, blocks("user", result))
+    assert said.reasoning == "Hm"
+    assert json.loads(said.extra_json) == {"new": 1, "own": 3}
+    assert plain(tool)["content"] == [{"text": "Error: x", "extra_json": '{"newer":2}'}, {"text": "y"}]
+
+
 def test_images_of_tools_are_shown_by_the_user_as_chat_takes_them_from_nobody_else() -> None:
     result = {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "image", "source": _PNG}]}
     tool, user = conversation(blocks("user", result))
@@ -347,11 +381,12 @@ def test_examples_of_a_tools_input_are_told_with_what_it_does() -> None:
     ("choice", "expected"),
     [
         pytest.param({"type": "auto"}, {}, id="auto-goes-without-saying"),
-        pytest.param({"type": "any"}, {"tool_choice": {"mode": "required"}}, id="any"),
+        pytest.param({"type": "auto", "new": 1}, {}, id="nothing-stands-beside-a-word"),
+        pytest.param({"type": "any", "new": 1}, {"tool_choice": {"mode": "required"}}, id="any"),
         pytest.param({"type": "none"}, {"tool_choice": {"mode": "none"}}, id="none"),
         pytest.param(
-            {"type": "tool", "name": "f"},
-            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+            {"type": "tool", "name": "f", "new": 1},
+            {"tool_choice": {"type": "function", "function": {"name": "f"}, "extra_json": '{"new":1}'}},
             id="tool",
         ),
         pytest.param(
@@ -489,6 +524,30 @@ def test_a_request_as_agents_send_it_arrives_without_what_only_anthropic_knows()
             {"messages": [blocks("user", {"type": "tool_result", "tool_use_id": "a", "content": [{}]})]},
             "messages[0].content[0].content[0].type is required",
             id="block-of-a-result",
+        ),
+        pytest.param(
+            {"messages": [blocks("assistant", {"type": "thinking", "thinking": "a", "tool_calls": []})]},
+            "messages[0].content[0].tool_calls is not known",
+            id="thoughts-with-a-member-of-chat",
+        ),
+        pytest.param(
+            {
+                "messages": [
+                    blocks(
+                        "user",
+                        *(
+                            {
+                                "type": "tool_result",
+                                "tool_use_id": "a",
+                                "content": [{"type": "text", "text": ""}] * 10_000,
+                            }
+                            for _ in range(2)
+                        ),
+                    )
+                ]
+            },
+            "messages[0].content[1].content holds too much",
+            id="blocks-inside-of-blocks",
         ),
         pytest.param({"system": 1}, "system must be", id="system"),
         pytest.param({"tools": [{"name": "f"}]}, "tools[0].input_schema is required", id="no-schema"),

@@ -18,6 +18,7 @@ from interference.v1.completion_pb2 import (
 from interference.v1.error_pb2 import Attempt, Error, ErrorResponse
 from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
 from server.ingress.base import Answer
+from server.ingress.responses import output
 from server.ingress.responses import request as responses
 from tests.server.ingress.responses.reader import USAGE, accumulated, chunk, parsed, streamed
 
@@ -255,6 +256,58 @@ def test_what_a_provider_adds_comes_through() -> None:
     done = streamed(answer(), chunks)[-1]["response"]
     assert done["extra"] == {"cost": 1, "details": ["a", "b"]}
     assert done["output"][0]["extra"] == {"extra_content": {"google": {"thought_signature": "s"}}}
+
+
+def test_the_deprecated_call_is_a_call() -> None:
+    called = FunctionCall(name="f", arguments='{"a":1}')
+    told = whole(AnswerMessage(function_call=called), finish_reason="function_call")
+    pieces = [FunctionCall(name="f", arguments='{"a"'), FunctionCall(arguments=":1}")]
+    chunks = deltas(
+        *(AnswerMessage(function_call=piece) for piece in pieces), finish_reason="function_call"
+    )
+    for (item,) in (told["output"], accumulated(streamed(answer(), chunks))["output"]):
+        assert (item["type"], item["name"], item["arguments"]) == ("function_call", "f", '{"a":1}')
+        assert item["call_id"]
+
+
+def test_an_addition_in_the_name_of_a_calls_field_is_not_mixed_up_with_it() -> None:
+    function = FunctionCall(name="f", arguments="{}")
+    function.extra.update({"thought": 1, "name": {}})
+    call = ToolCall(index=0, id="a", function=function)
+    call.extra.update({"function": "x", "id": 7, "new": [1]})
+    odd = ToolCall(index=0)
+    odd.extra.update({"function": "f"})
+    told = whole(AnswerMessage(tool_calls=[call]))["output"]
+    chunks = deltas(AnswerMessage(tool_calls=[odd]), AnswerMessage(tool_calls=[call]))
+    for (item,) in (told, streamed(answer(), chunks)[-1]["response"]["output"]):
+        assert item["extra"] == {"function": {"thought": 1}, "new": [1]}
+        given_back = json.dumps({"model": "m", "input": [item]}).encode()
+        (message,) = responses.read(given_back).request.messages
+        assert json.loads(message.tool_calls[0].extra_json) == {"new": [1]}
+
+
+def test_notes_do_not_replace_what_the_api_says_of_a_page() -> None:
+    note = Annotation(type="url_citation", url_citation=UrlCitation(url="https://a"))
+    note.extra.update({"type": 5, "url": {}, "new": 1})
+    page = whole(AnswerMessage(content="x", annotations=[note]))["output"][0]["content"][0]["annotations"][
+        0
+    ]
+    assert (page["type"], page["url"], page["new"]) == ("url_citation", "https://a", 1)
+
+
+def test_gathering_what_comes_in_pieces_takes_time_in_proportion() -> None:
+    """Held lists are added to, not copied: a list that is held stays the same object."""
+    extra: dict[str, Any] = {}
+    message = AnswerMessage()
+    message.extra.update({"list": ["a"]})
+    output.gather(extra, message)
+    held = extra["list"]
+    output.gather(extra, message)
+    output.gather_note(extra, Annotation(type="file"))
+    notes = extra["annotations"]
+    output.gather_note(extra, Annotation(type="file"))
+    assert extra["list"] is held == ["a", "a"]
+    assert extra["annotations"] is notes == [{"type": "file"}, {"type": "file"}]
 
 
 def test_other_choices_than_the_first_are_none_of_this_api() -> None:

@@ -125,6 +125,24 @@ def fault(**members: Any) -> tuple[str | None, str]:
             id="no-call-id",
         ),
         pytest.param(
+            {"input": [{"type": "function_call_output", "call_id": "c", "output": None}]},
+            "input[0].output",
+            "is required",
+            id="null-output",
+        ),
+        pytest.param(
+            {"input": [{"type": "custom_tool_call_output", "call_id": "c"}]},
+            "input[0].output",
+            "is required",
+            id="no-output",
+        ),
+        pytest.param(
+            {"input": [{"type": "reasoning", "content": [], "tool_calls": [{}]}]},
+            "input[0].tool_calls",
+            "not known",
+            id="thoughts-with-a-member-of-chat",
+        ),
+        pytest.param(
             {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
             "input[0].content[0].file_id",
             "image_url",
@@ -161,6 +179,16 @@ def fault(**members: Any) -> tuple[str | None, str]:
             "tools[0].filters",
             "cannot be narrowed",
             id="domains",
+        ),
+        pytest.param(
+            {
+                "tools": [
+                    {"type": "web_search", "external_web_access": False, "search_content_types": ["image"]}
+                ]
+            },
+            "tools[0].search_content_types",
+            "text alone",
+            id="kinds-of-pages",
         ),
         pytest.param(
             {"tools": [FUNCTION | {"parameters": 5}]}, "tools[0].parameters", "an object", id="schema"

@@ -123,11 +123,7 @@ def test_what_the_assistant_said_in_a_row_is_one_message() -> None:
             ],
         },
         {"role": "tool", "content": "sunny", "tool_call_id": "c1"},
-        {
-            "role": "tool",
-            "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
-            "tool_call_id": "c2",
-        },
+        {"role": "tool", "content": "a\nb", "tool_call_id": "c2"},
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
     ]
 
@@ -155,6 +151,68 @@ def test_reasoning_goes_with_the_message_it_led_to(item: Any, reasoning: str) ->
         input=[{"type": "reasoning", "id": "rs", **item}, {"role": "user", "content": "?"}]
     ).messages
     assert [message.role for message in alone] == ["user"]
+
+
+def test_what_nobody_knows_of_thoughts_goes_with_the_message_they_led_to() -> None:
+    part = {"type": "reasoning_text", "text": "Hm", "inner": 2}
+    thoughts = {"type": "reasoning", "id": "rs", "content": [part], "outer": 1, "encrypted_content": "g"}
+    (message,) = read(input=[thoughts, {"role": "assistant", "content": "So.", "own": 3}]).messages
+    assert json.loads(message.extra_json) == {"inner": 2, "outer": 1, "own": 3}
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system"])
+def test_a_message_without_content_says_the_empty_text(role: str) -> None:
+    assert said({"role": role, "content": []}) == [{"role": role, "content": ""}]
+
+
+@pytest.mark.parametrize(
+    ("role", "content"), [("assistant", "ab\nc"), ("system", "a\nb"), ("developer", "a\nb")]
+)
+def test_texts_are_one_where_many_providers_take_but_one(role: str, content: str) -> None:
+    kind = "output_text" if role == "assistant" else "input_text"
+    parts = [{"type": kind, "text": "a"}, {"type": kind, "text": "b"}]
+    items = [{"role": role, "content": parts}]
+    if role == "assistant":
+        items.append({"role": role, "content": [{"type": kind, "text": "c"}]})
+    assert said(*items) == [{"role": role, "content": content}]
+    marked = [parts[0] | {"new": 1}, parts[1]]
+    kept = [{"type": "text", "text": "a", "new": 1}, {"type": "text", "text": "b"}]
+    assert said({"role": role, "content": marked}) == [{"role": role, "content": kept}]
+
+
+def test_images_and_files_of_tools_are_shown_by_the_user_after_the_results() -> None:
+    calls = [{"type": "function_call", "call_id": c, "name": "f", "arguments": "{}"} for c in "ab"]
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+    file = {"type": "input_file", "file_data": "data:application/pdf;base64,AA=="}
+    shot = {
+        "type": "function_call_output",
+        "call_id": "a",
+        "output": [{"type": "input_text", "text": "x"}, image],
+    }
+    scan = {"type": "custom_tool_call_output", "call_id": "b", "output": [file]}
+    _, first, second, user, last = said(*calls, shot, scan, {"role": "assistant", "content": "I see."})
+    assert first == {"role": "tool", "tool_call_id": "a", "content": "x"}
+    assert (second["role"], second["tool_call_id"], type(second["content"])) == ("tool", "b", str)
+    assert user == {
+        "role": "user",
+        "content": [
+            {"type": "text", "text": "The tool call a returned:"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            {"type": "text", "text": "The tool call b returned:"},
+            {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA=="}},
+        ],
+    }
+    assert last["role"] == "assistant"
+    assert [message["role"] for message in said(*calls, shot, scan)][-1] == "user"
+
+
+def test_fields_are_called_by_what_they_were_and_hints_are_told_apart() -> None:
+    asked = responses.read(b'{"model": "m", "input": "Hi"}')
+    fields = CreateCompletionRequest.DESCRIPTOR.fields_by_name
+    assert {*asked.names, *asked.hints} <= set(fields)
+    assert asked.names["max_completion_tokens"] == "max_output_tokens"
+    assert asked.names["messages"] == "input"
+    assert asked.hints == ("reasoning_effort", "parallel_tool_calls")
 
 
 def test_what_a_provider_added_to_a_call_is_given_back_to_it() -> None:
@@ -240,7 +298,7 @@ def test_the_answer_of_one_call_is_the_input_of_the_next() -> None:
             {"stream_options": {"include_obfuscation": False}}, {}, id="whole-has-no-stream-options"
         ),
         pytest.param(
-            {"stream": True, "stream_options": {"include_obfuscation": False}},
+            {"stream": True, "stream_options": {"include_obfuscation": False, "include_usage": False}},
             {"stream_options": {"include_usage": True, "include_obfuscation": False}},
             id="stream",
         ),
@@ -331,6 +389,11 @@ CHAT_FUNCTION = {
             id="web-search",
         ),
         pytest.param({"tools": [{"type": "web_search"}], "tool_choice": "none"}, {}, id="no-web-search"),
+        pytest.param(
+            {"tools": [{"type": "web_search", "external_web_access": False}, FUNCTION]},
+            {},
+            id="search-of-a-cache",
+        ),
         pytest.param(
             {"tool_choice": "required", "tools": [FUNCTION]}, {"tool_choice": "required"}, id="required"
         ),
