@@ -15,6 +15,7 @@ from interference.v1.completion_pb2 import Annotation, AnswerMessage, ChatComple
 from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from interference.v1.usage_pb2 import Usage
 from server.forms import JSON_FAULTS
+from server.ingress.additions import gather_call
 from server.ingress.chat import calls
 
 Json = dict[str, Any]
@@ -166,9 +167,13 @@ def text_block(text: str) -> Json:
     return {"type": "text", "text": text}
 
 
-def tool_block(call_id: str, name: str, arguments: Any) -> Json:
-    """The call of a tool. One without an id is given one, as its result must name it."""
-    return {"type": "tool_use", "id": call_id or f"toolu_{uuid4().hex}", "name": name, "input": arguments}
+def tool_block(call_id: str, name: str, arguments: Any, extra: Json) -> Json:
+    """The call of a tool. One without an id is given one, as its result must name it.
+
+    `extra` is the provider's own, such as Gemini's signatures, which it wants back with the call.
+    """
+    block = {"type": "tool_use", "id": call_id or f"toolu_{uuid4().hex}", "name": name, "input": arguments}
+    return block | ({"extra": extra} if extra else {})
 
 
 def function_of(call: ToolCall) -> FunctionCall:
@@ -234,4 +239,6 @@ def _content(message: AnswerMessage, given: Given) -> Iterator[Json]:
         yield text_block(message.refusal)
     for call in calls(message):
         function = function_of(call)
-        yield tool_block(call.id, function.name, tool_input(function.arguments))
+        extra: Json = {}
+        gather_call(extra, call)
+        yield tool_block(call.id, function.name, tool_input(function.arguments), extra)

@@ -12,6 +12,7 @@ import msgspec
 from interference.v1.message_pb2 import ChatMessage, ContentPart, ImageUrl, InputFile
 from interference.v1.tool_pb2 import FunctionCall, ToolCall
 from server.errors import InvalidRequest
+from server.ingress.additions import give_back
 from server.ingress.chat import Parts, one_text, tool_message
 from server.ingress.wire import Members, begins, extra_json, fault
 
@@ -149,7 +150,7 @@ def _tool_use(block: Members) -> ToolCall:
     function = FunctionCall(name=block.required_text("name"), arguments=arguments)
     call = ToolCall(id=block.required_text("id"), type="function", function=function)
     block.skip(*_HINTS)
-    block.leave(call)
+    give_back(call, block)
     return call
 
 

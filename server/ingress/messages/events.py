@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import msgspec
+from google.protobuf.json_format import MessageToDict
 
 from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, ChatCompletionChunk, ChunkChoice
 from interference.v1.error_pb2 import ErrorResponse
 from interference.v1.tool_pb2 import ToolCall
 from interference.v1.usage_pb2 import Usage
+from server.ingress.additions import gather_call
 from server.ingress.chat import calls
 from server.ingress.messages import answer
 from server.ingress.messages.answer import Ending, Given, Json
@@ -56,6 +58,7 @@ class _Block:
     # Of a call alone.
     call_id: str = ""
     name: str = ""
+    extra: Json = field(default_factory=dict)
     arguments: list[str] = field(default_factory=list)
     form: Literal["", "object", "other"] = ""  # as its first character has it
     checked: bool = False
@@ -104,8 +107,9 @@ class MessagesAnswer:
 
     def failed(self, failure: ErrorResponse) -> bytes:
         """The `error` event, at which Anthropic's SDKs raise."""
-        error = {"type": error_type(failure.error.type), "message": failure.error.message}
-        return event("error", {"type": "error", "error": error})
+        told = MessageToDict(failure, preserving_proto_field_name=True)
+        error = {**told.pop("error", {}), "type": error_type(failure.error.type)}
+        return event("error", {"type": "error", "error": error, **told})
 
     def _told(self) -> bytes:
         out, self._out = self._out, []
@@ -169,6 +173,7 @@ class MessagesAnswer:
             self._ending = replace(self._ending, called=True)
         block.call_id = block.call_id or call.id
         block.name = block.name or function.name
+        gather_call(block.extra, call)  # a block that has begun can be told no more
         if block is self._blocks[0]:
             self._flush(block)
         if function.arguments and not block.ended:  # after a whole object nothing but space can come
@@ -256,7 +261,7 @@ def error_type(of_chat: str) -> str:
 
 def _opening(block: _Block) -> Json:
     if block.kind == "call":
-        return answer.tool_block(block.call_id, block.name, {})
+        return answer.tool_block(block.call_id, block.name, {}, block.extra)
     return answer.thinking_block("") if block.kind == "thinking" else answer.text_block("")
 
 

@@ -15,10 +15,11 @@ from google.protobuf.json_format import MessageToDict
 from interference.v1.completion_pb2 import AnswerMessage, ChatCompletion, ChatCompletionChunk, ChunkChoice
 from interference.v1.error_pb2 import Error, ErrorResponse
 from interference.v1.tool_pb2 import ToolCall
-from server.ingress import wire
+from server.ingress import additions, wire
+from server.ingress.additions import Json
 from server.ingress.chat import calls
 from server.ingress.responses import output
-from server.ingress.responses.output import COMPLETED, IN_PROGRESS, INCOMPLETE, Json, Told
+from server.ingress.responses.output import COMPLETED, IN_PROGRESS, INCOMPLETE, Told
 from server.ingress.responses.unfinished import OpenCall, OpenMessage, OpenPart, OpenReasoning
 
 # The codes of a failed response are a closed list; these stand for classes of errors, and `server_error`
@@ -58,7 +59,7 @@ class ResponsesAnswer:
         if chunk.HasField("usage"):
             self._usage = output.usage(chunk.usage)
         self._more |= output.more(chunk)
-        output.gather(self._extra, chunk)
+        additions.gather(self._extra, chunk)
         for choice in chunk.choices:
             if choice.index == 0:
                 self._choice(choice)
@@ -118,8 +119,8 @@ class ResponsesAnswer:
             self._call(call)
         if choice.finish_reason:
             self._finish_reason = choice.finish_reason
-        output.gather(self._extra, choice)
-        output.gather(self._extra, delta)
+        additions.gather(self._extra, choice)
+        additions.gather(self._extra, delta)
 
     # --- Reasoning and messages --------------------------------------------------------------------
 
@@ -185,7 +186,7 @@ class ResponsesAnswer:
 
     def _call(self, delta: ToolCall) -> None:
         call = self._find(delta)
-        output.gather_call(call.extra, delta)
+        additions.gather_call(call.extra, delta)
         if not call.begun and _name(delta):
             self._begin_call(call, delta)
         if text := output.call_text(delta):

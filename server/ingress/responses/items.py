@@ -21,6 +21,7 @@ from interference.v1.message_pb2 import (
     InputFile,
 )
 from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
+from server.ingress.additions import give_back
 from server.ingress.chat import Parts, one_text, tool_message
 from server.ingress.wire import Members, extra_json, fault
 
@@ -129,23 +130,19 @@ class _Conversation:
     def _function_call(self, item: Members) -> None:
         function = FunctionCall(name=item.required_text("name"), arguments=item.required_text("arguments"))
         call = ToolCall(id=item.required_text("call_id"), type="function", function=function)
-        self._call(item, call, "function")
+        self._call(item, call)
 
     def _custom_tool_call(self, item: Members) -> None:
         custom = CustomToolCall(name=item.required_text("name"), input=item.required_text("input"))
         call = ToolCall(id=item.required_text("call_id"), type="custom", custom=custom)
-        self._call(item, call, "custom")
+        self._call(item, call)
 
-    def _call(self, item: Members, call: ToolCall, kind: str) -> None:
+    def _call(self, item: Members, call: ToolCall) -> None:
         """Adds a call. Its member `extra` is what an answer said there: the provider's own, given back."""
         if item.text("namespace") is not None:
             raise fault(item.where("namespace"), "is not served: tools have no namespaces here")
         item.skip(*_OURS, "async")
-        extra = item.object("extra")
-        inner = None if extra is None else extra.object(kind)
-        if inner is not None:
-            inner.leave(call.function if kind == "function" else call.custom)
-        extra_json(call, item.unknown(ToolCall) | (extra.unknown(ToolCall) if extra else {}))
+        give_back(call, item)
         self._assistant().calls.append(call)
 
     def _function_call_output(self, item: Members) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
 from interference.v1.completion_pb2 import (
@@ -23,15 +22,14 @@ from interference.v1.completion_pb2 import (
     TokenLogprob,
     TopLogprob,
 )
-from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
+from interference.v1.tool_pb2 import ToolCall
 from interference.v1.usage_pb2 import Usage
+from server.ingress.additions import Json, add, gather, gather_call, plain
 from server.ingress.chat import calls
 
-Json = dict[str, Any]
 COMPLETED: Final = "completed"
 INCOMPLETE: Final = "incomplete"
 IN_PROGRESS: Final = "in_progress"
-_PADDING: Final = "obfuscation"  # a member of chunks, against traffic analysis
 # Why a response is incomplete, by the finish reason that says so.
 _CUT: Final = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
@@ -115,12 +113,6 @@ def more(said: ChatCompletion | ChatCompletionChunk) -> Json:
     return found
 
 
-def gather(extra: Json, message: Any) -> None:
-    """Adds what a message says beyond the contract."""
-    if message.HasField("extra") and list(message.extra.fields) != [_PADDING]:
-        _gather(extra, _struct(message.extra))
-
-
 def reasoning_item(item_id: str, text: str, *, summed_up: bool, status: str) -> Json:
     """Reasoning, as its text or as its summary."""
     item: Json = {"id": item_id, "type": "reasoning", "status": status, "summary": []}
@@ -186,17 +178,6 @@ def call_text(call: ToolCall) -> str:
     return call.custom.input if call.HasField("custom") else call.function.arguments
 
 
-def gather_call(extra: Json, call: ToolCall) -> None:
-    """Adds what a provider says of a call beyond the contract, that of the function under `function`.
-
-    What it says in the name of a field of the contract, and so in another form, could not be given back.
-    """
-    _gather(extra, _additions(call))
-    for kind in ("function", "custom"):
-        if call.HasField(kind) and (said := _additions(getattr(call, kind))):
-            _gather(extra.setdefault(kind, {}), said)
-
-
 def citation(said: Annotation) -> Json | None:
     """A page that a stretch of the text rests on; None for other notes, which the API has no place for."""
     if said.type not in ("", "url_citation"):
@@ -205,13 +186,13 @@ def citation(said: Annotation) -> Json | None:
     page: Json = {"start_index": cited.start_index, "end_index": cited.end_index}
     page |= {"title": cited.title, "url": cited.url}
     if cited.HasField("extra"):
-        page["extra"] = _struct(cited.extra)
-    return _struct(said.extra) | {"type": "url_citation", **page}
+        page["extra"] = plain(cited.extra)
+    return plain(said.extra) | {"type": "url_citation", **page}
 
 
 def gather_note(extra: Json, said: Annotation) -> None:
     """Adds a note that is no citation of a page, under `annotations`."""
-    _gather(extra, {"annotations": [_struct(said.extra) | {"type": said.type}]})
+    add(extra, {"annotations": [plain(said.extra) | {"type": said.type}]})
 
 
 def logprobs(tokens: Iterable[TokenLogprob]) -> list[Json]:
@@ -233,7 +214,7 @@ def usage(said: Usage) -> Json:
         "output_tokens_details": {"reasoning_tokens": 0} | _counts(said.completion_tokens_details),
         "total_tokens": said.total_tokens if said.HasField("total_tokens") else read + written,
     }
-    return found | ({"extra": _struct(said.extra)} if said.HasField("extra") else {})
+    return found | ({"extra": plain(said.extra)} if said.HasField("extra") else {})
 
 
 def _items(choice: Choice, told: Told) -> Iterator[Json]:
@@ -263,36 +244,12 @@ def _parts(said: AnswerMessage, choice: Choice) -> Iterator[Json]:
         yield refusal_part(said.refusal)
 
 
-def _gather(extra: Json, said: Json) -> None:
-    """Adds members to others, which are the caller's own. Lists grow; of all else the last counts."""
-    said.pop(_PADDING, None)
-    for name, value in said.items():
-        held = extra.get(name)
-        if isinstance(held, list) and isinstance(value, list):
-            held += value
-        else:
-            extra[name] = value
-
-
-def _additions(message: ToolCall | FunctionCall | CustomToolCall) -> Json:
-    """What a message says beyond the contract, and not in the name of one of its fields."""
-    if not message.HasField("extra"):
-        return {}
-    fields = message.DESCRIPTOR.fields_by_name
-    return {name: value for name, value in _struct(message.extra).items() if name not in fields}
-
-
 def _logprob(token: TokenLogprob | TopLogprob) -> Json:
     return {"token": token.token, "bytes": list(token.bytes), "logprob": token.logprob}
 
 
 def _counts(details: Any) -> Json:
     return {
-        field.name: _struct(value) if isinstance(value, Struct) else value
+        field.name: plain(value) if isinstance(value, Struct) else value
         for field, value in details.ListFields()
     }
-
-
-def _struct(struct: Struct) -> Json:
-    found: Json = MessageToDict(struct)
-    return found

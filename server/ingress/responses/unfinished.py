@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from server.ingress.additions import Json
 from server.ingress.responses import output
-from server.ingress.responses.output import Called, Json
+from server.ingress.responses.output import Called
 
 _NAMELESS = Called("", "", "", is_custom=False)
 

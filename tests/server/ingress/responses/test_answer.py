@@ -17,6 +17,7 @@ from interference.v1.completion_pb2 import (
 )
 from interference.v1.error_pb2 import Attempt, Error, ErrorResponse
 from interference.v1.tool_pb2 import CustomToolCall, FunctionCall, ToolCall
+from server.ingress import additions
 from server.ingress.base import Answer
 from server.ingress.responses import output
 from server.ingress.responses import request as responses
@@ -300,9 +301,9 @@ def test_gathering_what_comes_in_pieces_takes_time_in_proportion() -> None:
     extra: dict[str, Any] = {}
     message = AnswerMessage()
     message.extra.update({"list": ["a"]})
-    output.gather(extra, message)
+    additions.gather(extra, message)
     held = extra["list"]
-    output.gather(extra, message)
+    additions.gather(extra, message)
     output.gather_note(extra, Annotation(type="file"))
     notes = extra["annotations"]
     output.gather_note(extra, Annotation(type="file"))
