@@ -1,4 +1,4 @@
-"""What a provider says of a tool call beyond the contract reaches the caller, and goes back with the call."""
+"""What a provider says of a tool call beyond the contract reaches the caller, and returns with the call."""
 
 import json
 from typing import Any
