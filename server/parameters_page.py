@@ -37,12 +37,14 @@ server knows, with your own rows. What `/v1/responses` and `/v1/messages` make o
   passed over and the next one asked. Where none is left the call fails with 400,
   `parameter_unsupported`; `error.param` names the parameter, and the message those who take it.
 - **Dropped**, where the row says `unsupported: drop`: the provider is asked without it.
-- `n: 1` is the default, and nobody is passed over for it.
+- `n: 1` and `best_of: 1` are the default, and nobody is passed over for them. Nor for hints that do not
+  change the answer, those for the provider's prompt cache (`prompt_cache_key`, `prompt_cache_retention`,
+  `prompt_cache_options`): who does not list them is asked without them.
 - `max_tokens` and `max_completion_tokens` stand for one another, as do `size` and `width` with
   `height`: a provider that knows one is sent that one.
-- `stream_options`, `encoding_format` and the `response_format` of images are seen to here: the usage
-  comes when it is asked for, vectors and images come in the form that is asked for, whatever the
-  provider itself can do.
+- `stream_options`, `encoding_format` and the `response_format` of images are seen to here: the usage is
+  the last chunk exactly where it is asked for and the provider tells it, and vectors and images come in
+  the form that is asked for, whatever the provider itself can do.
 - **Values that a vendor refuses** are listed after each table: a request with one passes the provider
   over, whatever `unsupported` says.
 - **Ranges** are the provider's to check: its own error comes back. The few that are checked here are in
@@ -115,7 +117,8 @@ def _section(
     for name in operation.fields:
         told = summary(schema["properties"][name]["description"])
         by = [row for row in rows if honours(row, operation, name)]
-        dropped = [row for row in rows if row not in by and row.unsupported == "drop"]
+        hint = name in operation.hints
+        dropped = [row for row in rows if row not in by and (hint or row.unsupported == "drop")]
         lines.append(_line(f"`{name}`", told, _some(by, rows), _ids(dropped)))
     return "\n".join([*lines, "", *_refused(operation, rows)])
 
