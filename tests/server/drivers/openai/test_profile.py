@@ -61,6 +61,8 @@ def test_a_call_of_a_tool_has_reasoning_where_the_vendor_wants_some() -> None:
     messages = [{"role": "assistant", "tool_calls": calls}, thought, {"role": "user"}]
     asked = body(chat(messages=messages), profile=profile)["messages"]
     assert [message.get("reasoning_content") for message in asked] == [" ", "Hm", None]
+    asked = body(chat(messages=messages), profile={"reasoning": "reasoning_content"})["messages"]
+    assert [message.get("reasoning_content") for message in asked] == [None, "Hm", None]
 
 
 def test_ids_of_tool_calls_have_the_vendors_form() -> None:
