@@ -356,7 +356,7 @@ def test_a_field_is_required_where_its_comment_says_it(descriptor: bytes) -> Non
     for name, message in library.messages.items():
         for field in message.field:
             behaviors = field.options.Extensions[field_behavior_pb2.field_behavior]
-            told = openapi_comments.is_required(library.comments.get(f"{name}.{field.name}", ""))
+            told = library.comments.get(f"{name}.{field.name}", "").endswith("Required.")
             assert (field_behavior_pb2.REQUIRED in behaviors) is told, f"{name}.{field.name}"
 
 

@@ -20,7 +20,6 @@ _SERVICE = _File.SERVICE_FIELD_NUMBER
 _PART = descriptor_pb2.DescriptorProto.FIELD_FIELD_NUMBER
 _LINTER = "buf:lint:"
 _LINK = re.compile(r"\s*^(https://\S+)$\s*", re.MULTILINE)
-_REQUIRED = "Required."
 
 
 def read(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> dict[str, str]:
@@ -49,11 +48,6 @@ def summary(comment: str) -> str:
     text = " ".join(link(comment)[0].split())
     end = re.search(r"[.](?= [A-Z`]|$)", text)
     return text[: end.end()] if end else text
-
-
-def is_required(comment: str) -> bool:
-    """Whether a field's comment says that the field must be given."""
-    return comment.endswith(_REQUIRED)
 
 
 def _of_file(file: descriptor_pb2.FileDescriptorProto) -> Iterator[tuple[str, str]]:

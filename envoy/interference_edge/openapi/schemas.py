@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from google.api.field_behavior_pb2 import REQUIRED, field_behavior
 from google.protobuf import descriptor_pb2
 
 from interference.v1 import form_pb2
@@ -78,7 +79,7 @@ def _request(library: Library, name: str) -> Schema:
         if field.options.Extensions[form_pb2.form].text:
             told["description"] += _ITSELF
         schema = _sent(library, simple(name), field)
-        wanted = comments.is_required(library.comments.get(f"{name}.{field.name}", ""))
+        wanted = REQUIRED in field.options.Extensions[field_behavior]
         if wanted:
             required.append(rest_name(field))
             schema = _not_empty(schema)
