@@ -16,10 +16,10 @@ from interference_edge.openapi.comments import summary
 from server import drivers
 from server.config import Settings, load_catalog
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operation
-from server.rows import TWINS, Row
+from server.routing.refusals import honours
+from server.rows import Row
 
 OPENAPI: Final = Path(chat_pb2.__file__).parents[2] / "openapi.json"
-_SIZES: Final = frozenset({"size", "width", "height"})
 _FEW: Final = 4  # providers that are told as exceptions
 _HEADER: Final = """\
 # Parameters
@@ -90,14 +90,6 @@ def page(rows: Sequence[Row], openapi: dict[str, Any]) -> str:
 def does(row: Row, operation: Operation) -> bool:
     """Whether a provider has models for it, or may turn out to have."""
     return bool(row.models_of(operation)) or (operation is CHAT and row.discover)
-
-
-def honours(row: Row, operation: Operation, name: str) -> bool:
-    """Whether the parameter has its effect where the provider is asked."""
-    listed = set(row.params_of(operation))
-    if name in _SIZES:
-        return bool(_SIZES & listed)
-    return name in operation.ours or bool({name, TWINS.get(name)} & listed)
 
 
 def _providers(rows: Sequence[Row]) -> str:

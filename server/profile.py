@@ -4,13 +4,14 @@ import re
 
 import msgspec
 
+from server import operations
 from server.errors import SettingsError
 
 # What a profile may refuse values of, and what a value is: see `routing.refusals`.
 REFUSABLE = frozenset(
     {"tool_choice", "response_format", "reasoning_effort", "tools", "content", "prompt", "input"}
 )
-_PATHS = frozenset({"models", "chat", "text_completions", "embeddings", "images"})
+_PATHS = frozenset({"models", *(operation.name for operation in operations.ALL)})
 _OMITTED = frozenset({"message", "function"})
 
 

@@ -106,7 +106,7 @@ def read(descriptor: bytes) -> Contract:
     Raises ValueError where a request message contains itself: the edge lifts along finite shapes.
     """
     files = descriptor_pb2.FileDescriptorSet.FromString(descriptor).file
-    messages = dict(_messages(files))
+    messages = dict(all_messages(files))
     routes = _public(list(_routes(files, messages)))
     shapes: dict[str, Shape] = {}
     for route in routes:
@@ -116,9 +116,10 @@ def read(descriptor: bytes) -> Contract:
     return Contract(services, tuple(routes), dict(sorted(shapes.items())))
 
 
-def _messages(
+def all_messages(
     files: Iterable[descriptor_pb2.FileDescriptorProto],
 ) -> Iterator[tuple[str, descriptor_pb2.DescriptorProto]]:
+    """Every message by its full name, those within others too."""
     for file in files:
         for message in file.message_type:
             yield from _nested(f"{file.package}.{message.name}", message)
@@ -213,9 +214,7 @@ def _shape(message: descriptor_pb2.DescriptorProto, messages: Messages) -> Shape
             continue
         member = _member(proto_field, messages)
         members[proto_field.name] = member
-        # protoc writes a json_name for every field; only one that was asked for is another name.
-        if proto_field.json_name and proto_field.json_name != _camel_case(proto_field.name):
-            members[proto_field.json_name] = member
+        members[rest_name(proto_field)] = member
     extra = any(proto_field.name == EXTRA for proto_field in message.field)
     return Shape(dict(sorted(members.items())), extra)
 
@@ -255,6 +254,11 @@ def _member(
     )
 
 
-def _camel_case(name: str) -> str:
-    head, *tail = name.split("_")
-    return head + "".join(word[:1].upper() + word[1:] for word in tail)
+def rest_name(proto_field: descriptor_pb2.FieldDescriptorProto) -> str:
+    """The name that REST callers know a field by.
+
+    protoc writes a json_name for every field; only one that was asked for is another name.
+    """
+    head, *tail = proto_field.name.split("_")
+    camel_case = head + "".join(word[:1].upper() + word[1:] for word in tail)
+    return proto_field.name if proto_field.json_name in ("", camel_case) else proto_field.json_name

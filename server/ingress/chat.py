@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from interference.v1.completion_pb2 import AnswerMessage
 from interference.v1.message_pb2 import ChatMessage, ContentPart
+from interference.v1.options_pb2 import ApproximateLocation
 from interference.v1.tool_pb2 import ToolCall
+from server.ingress.wire import Members
 
 Parts = list[ContentPart]
 
@@ -36,6 +38,18 @@ def calls(message: AnswerMessage) -> Sequence[ToolCall]:
     if not message.HasField("function_call"):
         return message.tool_calls
     return [*message.tool_calls, ToolCall(index=-1, function=message.function_call)]
+
+
+def place(where: Members) -> ApproximateLocation:
+    """Roughly where a user is, for a web search: what has not been taken of `where` yet."""
+    found = ApproximateLocation(
+        city=where.text("city"),
+        country=where.text("country"),
+        region=where.text("region"),
+        timezone=where.text("timezone"),
+    )
+    where.leave(found)
+    return found
 
 
 def _is_plain(part: ContentPart) -> bool:

@@ -11,7 +11,7 @@ from server import forms
 from server.operations import Operation, Request
 from server.rows import ONES, TWINS, Row
 
-_SIZES = {"size", "width", "height"}
+_SIZES = ("size", "width", "height")  # each stands for the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,31 @@ def takes(row: Row, request: Request, operation: Operation) -> bool:
     return not [*_unlisted(row, request, operation), *_refused(row, request)]
 
 
+def honours(row: Row, operation: Operation, name: str) -> bool:
+    """Whether a parameter has its effect where the provider is asked: itself, or said in another."""
+    if name in operation.ours and name not in _SIZES:
+        return True
+    listed = row.params_of(operation)
+    alike = _SIZES if name in _SIZES else (name, TWINS.get(name))
+    return any(one in listed for one in alike)
+
+
 def _lacking(row: Row, request: Request, operation: Operation) -> Iterator[Refusal]:
     if row.unsupported != "drop":
         yield from _unlisted(row, request, operation)
 
 
 def _unlisted(row: Row, request: Request, operation: Operation) -> Iterator[Refusal]:
-    honoured = set(row.params_of(operation))
     for name in _given(request, operation):
-        if not {name, TWINS.get(name)} & honoured:
+        if not honours(row, operation, name):
             yield Refusal(name)
-    if isinstance(request, GenerateImagesRequest) and not _SIZES & honoured and _has_size(request):
+    if _has_size(request) and not honours(row, operation, "size"):
         yield Refusal("size")
 
 
-def _has_size(request: GenerateImagesRequest) -> bool:
+def _has_size(request: Request) -> bool:
+    if not isinstance(request, GenerateImagesRequest):
+        return False
     return bool(request.width) or request.size not in ("", "auto")
 
 

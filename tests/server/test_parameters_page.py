@@ -11,8 +11,9 @@ import pytest
 from server import drivers, operations
 from server.config import Settings, load_catalog
 from server.operations import CHAT, EMBEDDINGS, IMAGES, Operation
-from server.parameters_page import OPENAPI, VALUES, does, honours, page
+from server.parameters_page import OPENAPI, VALUES, does, page
 from server.profile import REFUSABLE
+from server.routing.refusals import honours
 from server.rows import Row
 
 ROOT = Path(__file__).parents[2]

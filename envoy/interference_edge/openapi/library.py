@@ -41,7 +41,7 @@ def read(descriptor: bytes) -> Library:
     files = list(descriptor_pb2.FileDescriptorSet.FromString(descriptor).file)
     # By service, so that the order of the files decides nothing.
     routes = tuple(sorted(contracts.read(descriptor).routes, key=lambda route: route.rpc.partition("/")[0]))
-    messages = dict(_messages(files))
+    messages = dict(contracts.all_messages(files))
     output = dict(_output(files))
     streams = _streams(files, routes)
     answers = {output[rpc] for rpc in (*(route.rpc for route in routes), *streams.values())}
@@ -61,14 +61,6 @@ def read(descriptor: bytes) -> Library:
 def simple(name: str) -> str:
     """A full name's last part."""
     return name.rpartition(".")[2]
-
-
-def _messages(files: _Files) -> Iterator[tuple[str, descriptor_pb2.DescriptorProto]]:
-    for file in files:
-        for message in file.message_type:
-            yield f"{file.package}.{message.name}", message
-            for entry in message.nested_type:
-                yield f"{file.package}.{message.name}.{entry.name}", entry
 
 
 def _methods(files: _Files) -> Iterator[tuple[str, descriptor_pb2.MethodDescriptorProto]]:

@@ -11,7 +11,7 @@ from google.api.field_behavior_pb2 import REQUIRED, field_behavior
 from google.protobuf import descriptor_pb2
 
 from interference.v1 import form_pb2
-from interference_edge.contract import EXTRA, PACKAGE
+from interference_edge.contract import EXTRA, PACKAGE, rest_name
 from interference_edge.openapi import comments, facts
 from interference_edge.openapi.library import ERROR, simple
 
@@ -93,13 +93,6 @@ def _request(library: Library, name: str) -> Schema:
         **({"additionalProperties": True} if unknown else {}),
         **_together(simple(name), message, properties),
     }
-
-
-def rest_name(field: _Field) -> str:
-    """The name that the contract gives it for JSON, where that is more than protoc's camel case."""
-    head, *tail = field.name.split("_")
-    camel_case = head + "".join(word.capitalize() for word in tail)
-    return field.name if field.json_name in ("", camel_case) else field.json_name
 
 
 def _sent(library: Library, owner: str, field: _Field) -> Schema:

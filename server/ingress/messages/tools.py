@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from interference.v1.options_pb2 import ApproximateLocation, UserLocation, WebSearchOptions
+from interference.v1.options_pb2 import UserLocation, WebSearchOptions
 from interference.v1.tool_pb2 import FunctionDefinition, Tool, ToolChoice, ToolName
+from server.ingress.chat import place
 from server.ingress.wire import Members, fault
 
 _WEB_SEARCH = re.compile(r"web_search_[0-9]{8}")
@@ -98,15 +99,8 @@ def _web_search(tool: Members) -> WebSearchOptions:
 
 
 def _user_location(where: Members) -> UserLocation:
-    place = ApproximateLocation(
-        city=where.text("city"),
-        country=where.text("country"),
-        region=where.text("region"),
-        timezone=where.text("timezone"),
-    )
     kind = where.text("type") or "approximate"
-    where.leave(place)
-    return UserLocation(type=kind, approximate=place)
+    return UserLocation(type=kind, approximate=place(where))
 
 
 def _choice(choice: Members, functions: list[Tool], search: WebSearchOptions | None) -> ToolChoice | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import msgspec
 
 from interference.v1.options_pb2 import (
-    ApproximateLocation,
     JsonSchema,
     ResponseFormat,
     UserLocation,
@@ -24,6 +23,7 @@ from interference.v1.tool_pb2 import (
     ToolChoice,
     ToolName,
 )
+from server.ingress.chat import place
 from server.ingress.wire import Members, begins, fault
 
 _WEB_SEARCH = (
@@ -184,14 +184,7 @@ def _web_search(tool: Members) -> WebSearchOptions | None:
 
 def _location(location: Members) -> UserLocation:
     location.skip("type")  # `approximate`, the only one there is
-    where = ApproximateLocation(
-        city=location.text("city"),
-        country=location.text("country"),
-        region=location.text("region"),
-        timezone=location.text("timezone"),
-    )
-    location.leave(where)
-    return UserLocation(type="approximate", approximate=where)
+    return UserLocation(type="approximate", approximate=place(location))
 
 
 def _mode(request: Members, given: Tools) -> ToolChoice | None:
