@@ -2,8 +2,8 @@
 -- `"stream": true` picks the streaming call, failures take OpenAI's shape, and the last, empty message of a
 -- stream becomes `[DONE]`. Web pages of foreign origins are turned away.
 --
--- One script with what stands in front of it: `contract`, which is generated, then json.lua and lift.lua.
--- Of requests, nothing here or there names a field but `stream`, `logprobs` and `extra_json`.
+-- One script with what stands in front of it: `contract`, which is generated, then json.lua, lift.lua and
+-- limit.lua. Of requests, nothing here or there names a field but `stream`, `logprobs` and `extra_json`.
 
 -- ## Errors
 
@@ -104,9 +104,10 @@ end
 
 -- ## Envoy's side
 
--- What one half of the filter leaves for the other, and for local_reply_config: `param` is the member at
--- fault, `logprobs` whether they were asked for, `shape` whose errors the caller knows, `route` one whose answers are shown under other names, `foreign`
--- whether the answer is in a dialect that the worker writes itself.
+-- What one half of the filter leaves for the other, and for local_reply_config: `param` is the member or the
+-- header at fault, `logprobs` whether they were asked for, `shape` whose errors the caller knows, `route` one
+-- whose answers are shown under other names, `foreign` whether the answer is in a dialect that the worker
+-- writes itself.
 local NOTES = "interference.edge"
 
 local function note(handle, name, value)
@@ -118,12 +119,15 @@ local function noted(handle, name)
   return notes and notes[name]
 end
 
--- Removes every header that begins so.
-local function strip(headers, ...)
-  local prefixes, found = { ... }, {}
+-- What the worker tells callers in headers of ours: who answered, and who was asked.
+local TOLD = { ["x-interference-provider"] = true, ["x-interference-attempts"] = true }
+
+-- Removes every header that begins so and is none of the `kept`.
+local function strip(headers, prefixes, kept)
+  local found = {}
   for name in pairs(headers) do
     for _, prefix in ipairs(prefixes) do
-      if sub(name, 1, #prefix) == prefix then found[#found + 1] = name end
+      if sub(name, 1, #prefix) == prefix and not kept[name] then found[#found + 1] = name end
     end
   end
   for _, name in ipairs(found) do headers:remove(name) end
@@ -242,7 +246,7 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  strip(headers, "x-interference-", "x-envoy-")
+  strip(headers, { "x-interference-", "x-envoy-" }, {})
   local path, query = match(headers:get(":path") or "", "^([^?]*)(.*)$")
   local own_path, provider = split_provider(path)
   local shape = shape_of_path(own_path)
@@ -252,9 +256,14 @@ function envoy_on_request(handle)
     return refuse(handle, 403, "Pages of " .. origin .. " may not call this service.")
   end
   if speaks_grpc(headers) then return end
-  local timeout = headers:get("grpc-timeout")
-  if timeout and not find(timeout, "^%d%d?%d?%d?%d?%d?%d?%d?[HMSmun]$") then
-    return refuse(handle, 400, "grpc-timeout must be a number of at most 8 digits and a unit: 2S, 500m.")
+  local limit, wrong, name = time_limit(headers:get("grpc-timeout"), headers:get("x-request-timeout"))
+  if wrong then
+    note(handle, "param", name)
+    return refuse(handle, 400, wrong)
+  end
+  if limit then
+    headers:replace("x-request-timeout", limit)
+    headers:remove("grpc-timeout")
   end
   local route = headers:get(":method") .. " " .. own_path
   local target = contract.bodies[route]
@@ -284,7 +293,7 @@ local function settle_status(headers)
   local status = tonumber(headers:get(":status"))
   local exact = match(headers:get("x-interference-status") or "", "^[345]%d%d$")
   if exact then headers:replace(":status", exact) end
-  strip(headers, "grpc-", "x-interference-", "x-envoy-", "trailer")
+  strip(headers, { "grpc-", "x-interference-", "x-envoy-", "trailer" }, TOLD)
   return tonumber(exact) or status
 end
 
@@ -371,5 +380,5 @@ function envoy_on_response(handle)
     reshape(handle, function(body) return shape_answer(body, printed) end)
   end
   local trailers = handle:trailers()
-  if trailers then strip(trailers, "grpc-", "x-interference-", "retry-after") end
+  if trailers then strip(trailers, { "grpc-", "x-interference-", "retry-after" }, {}) end
 end

@@ -12,9 +12,9 @@ import uvloop
 from server import __version__, app, drivers, transport
 from server.config import Secrets, Settings, check_keys, load_catalog, load_settings
 from server.errors import SettingsError
+from server.routes import Catalog
 from server.routing.discovery import Discovery
 from server.routing.roster import Roster
-from server.rows import Row
 
 _OVERRIDES = ("host", "port", "grpc_port", "workers", "providers", "public_url", "grace", "open")
 
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _load(arguments: argparse.Namespace) -> tuple[Settings, tuple[Row, ...], Secrets]:
+def _load(arguments: argparse.Namespace) -> tuple[Settings, Catalog, Secrets]:
     overrides = {name: getattr(arguments, name, None) for name in _OVERRIDES}
     settings = load_settings(arguments.config, overrides)
     return settings, load_catalog(settings, drivers.NAMES), Secrets(os.environ)
@@ -41,11 +41,8 @@ def _load(arguments: argparse.Namespace) -> tuple[Settings, tuple[Row, ...], Sec
 def _serve(arguments: argparse.Namespace) -> int:
     from server.supervisor import Supervisor  # starts nothing that the other commands need
 
-    settings, catalog, secrets = _load(arguments)
-    check_keys(settings, catalog, secrets)
-
     async def run() -> int:
-        return await Supervisor(settings, catalog, secrets).run()
+        return await Supervisor(lambda: _load(arguments)).run()
 
     return asyncio.run(run())
 
@@ -74,11 +71,12 @@ def _providers(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     settings, catalog, secrets = _load(arguments)
-    check_keys(settings, catalog, secrets)
-    keyed = sum(1 for row in catalog if not row.key_env or row.key_optional or secrets.key(row.key_env))
+    check_keys(settings, catalog.providers, secrets)
+    rows = catalog.providers
+    keyed = sum(1 for row in rows if not row.key_env or row.key_optional or secrets.key(row.key_env))
     sys.stdout.write(
-        f"The settings are valid: {len(catalog)} providers, {keyed} of them with the key they need "
-        f"or without need of one, {settings.worker_count} workers.\n"
+        f"The settings are valid: {len(rows)} providers, {keyed} of them with the key they need "
+        f"or without need of one, {len(catalog.routes)} routes, {settings.worker_count} workers.\n"
     )
     return 0
 

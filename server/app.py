@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import grpc.aio
@@ -30,12 +31,15 @@ from interference.v1.providers_pb2_grpc import add_ProvidersServicer_to_server
 from interference.v1.responses_pb2_grpc import add_ResponsesServicer_to_server
 from server import drivers, transport
 from server.config import MIB, Secrets, Settings, with_base_url
+from server.control import EDGE, Order
 from server.interceptors import Edge
 from server.media import Media
+from server.routes import Catalog
 from server.routing.discovery import Discovery
+from server.routing.health import Board, Peers
 from server.routing.roster import Provider, Roster
 from server.routing.router import Router
-from server.rows import Row
+from server.services import telling
 from server.services.chat import Chat
 from server.services.completions import Completions
 from server.services.embeddings import Embeddings
@@ -71,6 +75,22 @@ class Worker:
     server: grpc.aio.Server
     health: health.aio.HealthServicer
     edge: Edge
+    board: Board
+
+    async def leave(self, moved: float, grace: float) -> None:
+        """Ends without refusing a call, after another has begun to listen on the same port.
+
+        Envoy, which knows the other by another address, is told at once. Everybody else is led there by
+        the age of their connection, within `moved` seconds. Calls that are not done `grace` seconds after
+        that are told so.
+        """
+        await self.health.set(EDGE, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await asyncio.sleep(moved)
+        self.board.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self.edge.quiet()
+        await self.drain(0)
 
     async def drain(self, grace: float) -> None:
         """Says NOT_SERVING, then takes no new calls, then waits for the running ones.
@@ -78,6 +98,7 @@ class Worker:
         Those that are not done within `grace` seconds are told that the server ends.
         """
         await self.health.enter_graceful_shutdown()
+        self.board.close()
         await asyncio.sleep(min(_NOTICE, grace))
         stopping = asyncio.create_task(self.server.stop(grace + _WORDS))
         await asyncio.wait((stopping,), timeout=grace)
@@ -85,31 +106,35 @@ class Worker:
         await stopping
 
 
-def build_roster(catalog: tuple[Row, ...], secrets: Secrets, client: transport.Transport) -> Roster:
+def build_roster(
+    catalog: Catalog, secrets: Secrets, client: transport.Transport, peers: Peers | None = None
+) -> Roster:
     """All providers of the catalog with their keys and drivers."""
     made = drivers.build(client)
-    return Roster(
+    providers = (
         Provider(
             with_base_url(row, secrets),
             made[row.driver],
             secrets.key(row.key_env) if row.key_env else None,
         )
-        for row in catalog
+        for row in catalog.providers
     )
+    return Roster(providers, catalog.routes, Board(peers))
 
 
 @asynccontextmanager
-async def worker(
-    settings: Settings, catalog: tuple[Row, ...], secrets: Secrets, port: int
-) -> AsyncIterator[Worker]:
+async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[Worker]:
     """Serves gRPC on a port of the settings' host (0: a free one) until the block ends."""
+    settings, catalog = order.settings, order.catalog
     async with transport.connect(settings.max_answer_bytes) as client:
-        roster = build_roster(catalog, secrets, client)
+        roster = build_roster(catalog, secrets, client, peers)
         discovery = Discovery(roster)
         await discovery.start()
+        if settings.log_calls:
+            telling.write_lines(sys.stderr)
         edge = Edge(secrets.own)
-        server = _server(settings, edge)
-        router = Router(roster)
+        server = _server(settings, edge, joins=order.joins)
+        router = Router(roster, settings.load)
         media = Media(settings.media_dir, settings.media.max_bytes)
         add_ProvidersServicer_to_server(Providers(roster), server)
         add_ModelsServicer_to_server(Models(roster), server)
@@ -124,21 +149,24 @@ async def worker(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        bound = server.add_insecure_port(f"{host}:{port}")
+        bound = server.add_insecure_port(f"{host}:{order.port}")
+        if order.socket:
+            server.add_insecure_port(f"unix:{order.socket}")
         await server.start()
         try:
-            yield Worker(bound, server, checks, edge)
+            yield Worker(bound, server, checks, edge, roster.board)
         finally:
             await server.stop(0)
             await discovery.stop()
 
 
-def _server(settings: Settings, edge: Edge) -> grpc.aio.Server:
+def _server(settings: Settings, edge: Edge, *, joins: bool) -> grpc.aio.Server:
     # A body of REST may grow as it becomes a message of JSON texts; an answer has its own limit.
     return grpc.aio.server(
         interceptors=[edge],
         options=[
-            ("grpc.so_reuseport", 0),
+            ("grpc.so_reuseport", int(joins)),
+            ("grpc.max_connection_age_ms", round(1000 * settings.connection_age)),
             ("grpc.max_receive_message_length", 2 * settings.max_body_bytes + MIB),
             ("grpc.max_send_message_length", 2 * settings.max_answer_bytes),
             ("grpc.max_metadata_size", 64 * 1024),
@@ -149,6 +177,6 @@ def _server(settings: Settings, edge: Edge) -> grpc.aio.Server:
 async def _add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    for name in ("", *_SERVICES):
+    for name in ("", EDGE, *_SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     return checks

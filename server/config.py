@@ -12,8 +12,9 @@ import msgspec
 import yaml
 
 from interference_edge import LOOPBACK_ORIGINS
-from server import rows
+from server import routes, rows
 from server.errors import SettingsError
+from server.routes import Catalog, Route
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 MIB = 2**20
@@ -27,6 +28,15 @@ class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     dir: str = ""  # default: interference/media under the user's cache folder
     max_bytes: Bytes = 512 * MIB  # beyond it the oldest images go
+
+
+class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much a worker takes on."""
+
+    max_calls: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1000  # at a time; 0: all there are
+    max_queued: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 200  # that wait for their turn
+    queue_wait: Annotated[float, msgspec.Meta(gt=0, le=60)] = 1.0  # seconds; then: come again
+    hedge_share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.1  # of the calls: those that may hedge
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +54,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_body_bytes: Bytes = 32 * MIB  # of a REST request; a gRPC message may have twice as much
     max_answer_bytes: Bytes = 64 * MIB  # of an upstream's whole answer, and of ours
     grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30  # seconds for running calls at the end
+    # Seconds after which a connection to a worker makes way for a new one, more or less 10%; its calls go on.
+    # A worker whose place is taken gets no new connections, so it has no new calls after that time and can go
+    # without refusing one. https://github.com/grpc/proposal/blob/master/A9-server-side-conn-mgt.md
+    connection_age: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 10
     media: Media = Media()
+    load: Load = Load()
+    log_calls: bool = True  # one line of JSON a call, on stderr
 
     @property
     def loopback(self) -> bool:
@@ -55,6 +71,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def worker_count(self) -> int:
         """How many worker processes to run."""
         return self.workers or _cores()
+
+    @property
+    def moved(self) -> float:
+        """Seconds after which no connection is left that was there before."""
+        return 1.1 * self.connection_age + 0.5
 
     @property
     def media_dir(self) -> Path:
@@ -127,15 +148,24 @@ def check_addresses(settings: Settings) -> None:
             raise SettingsError(f"cors_origins: {origin!r} must be scheme://host[:port], or *")
 
 
-def load_catalog(settings: Settings, drivers: Iterable[str]) -> tuple[rows.Row, ...]:
-    """The shipped catalog with the user's own file over it, in order of priority."""
+def load_catalog(settings: Settings, drivers: Iterable[str]) -> Catalog:
+    """The shipped catalog with the user's own file over it."""
     names = tuple(drivers)
     text = resources.files("server.catalog").joinpath("providers.yaml").read_text()
-    shipped = rows.read(text, "catalog/providers.yaml", names)
-    if not settings.providers:
-        return rows.merge(shipped, {}, "catalog/providers.yaml")
-    own = rows.read(_read(Path(settings.providers), "providers"), settings.providers, names)
-    return rows.merge(shipped, own, settings.providers)
+    shipped = _catalog_file(text, "catalog/providers.yaml", names)
+    source = settings.providers or "catalog/providers.yaml"
+    text = _read(Path(settings.providers), "providers") if settings.providers else ""
+    own = _catalog_file(text, source, names)
+    providers = rows.merge(shipped[0], own[0], source)
+    return Catalog(providers, routes.merge(shipped[1], own[1], providers, source))
+
+
+def _catalog_file(
+    text: str, source: str, drivers: Iterable[str]
+) -> tuple[dict[str, rows.Row], dict[str, Route]]:
+    """The rows and the routes of a file."""
+    file = rows.parse(text, source)
+    return rows.read(file, source, drivers), routes.read(file.routes, source)
 
 
 def with_base_url(row: rows.Row, secrets: Secrets) -> rows.Row:

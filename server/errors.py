@@ -21,14 +21,19 @@ from typing import ClassVar, Literal
 
 import grpc
 
-# Why an attempt gave no answer; the contract explains them at `interference.v1.Attempt.cause`.
+# Why an attempt gave no answer; the contract explains them at `interference.v1.Attempt.cause`. The one that
+# answered has none.
 Cause = Literal[
+    "",
     "not_enabled",
     "no_such_model",
     "parameter_unsupported",
+    "circuit_open",
+    "overloaded",
     "connect_failed",
     "connection_lost",
     "timed_out",
+    "cancelled",
     "rate_limited",
     "key_refused",
     "access_refused",

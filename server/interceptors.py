@@ -1,27 +1,27 @@
-"""What stands around every call of ours: the caller's key is checked, and errors become statuses."""
+"""What stands around every call of ours: a key is asked for, errors become statuses, the log has a line."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from server.errors import InvalidRequest, Unauthenticated
-from server.services import call, failure
+from server.errors import InterferenceError, InvalidRequest, Unauthenticated
+from server.services import call, failure, telling
 
 _OURS = "/interference.v1."
 _OPEN = frozenset({"/interference.v1.Images/GetMedia"})  # its names are secrets themselves
 _KEY_HEADERS = ("g4f-api-key", "x-api-key")
 
 if TYPE_CHECKING:  # generic in the stubs alone
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from server.services.call import Context
+    from server.services.call import Call, Context
 
     Handler = grpc.RpcMethodHandler[Any, Any]
 
@@ -33,6 +33,8 @@ class Edge(grpc.aio.ServerInterceptor):
         self._keys = [key.encode() for key in keys]
         self._wrapped: dict[str, Handler] = {}
         self._running: set[asyncio.Task[Any] | None] = set()
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     async def intercept_service(
         self,
@@ -46,8 +48,12 @@ class Edge(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or not method.startswith(_OURS):
             return handler
-        self._wrapped[method] = wrapped = self._wrap(handler, [] if method in _OPEN else self._keys)
+        self._wrapped[method] = wrapped = self._wrap(method, handler, [] if method in _OPEN else self._keys)
         return wrapped
+
+    async def quiet(self) -> None:
+        """Waits until no call is running."""
+        await self._quiet.wait()
 
     def end_calls(self) -> None:
         """Ends the running calls with an error that says why, which being cut off would not."""
@@ -55,42 +61,70 @@ class Edge(grpc.aio.ServerInterceptor):
             if task is not None:
                 task.cancel(call.ENDING)
 
-    def _wrap(self, handler: Handler, keys: list[bytes]) -> Handler:
+    def _wrap(self, method: str, handler: Handler, keys: list[bytes]) -> Handler:
         read = _reader(handler.request_deserializer)
         write = handler.response_serializer
+        name = method.removeprefix(_OURS).replace("/", ".")
         if handler.response_streaming:
-            streamed = self._stream(handler.unary_stream, keys)
+            streamed = self._stream(name, handler.unary_stream, keys)
             return grpc.unary_stream_rpc_method_handler(streamed, read, write)
-        return grpc.unary_unary_rpc_method_handler(self._unary(handler.unary_unary, keys), read, write)
+        unary = self._unary(name, handler.unary_unary, keys)
+        return grpc.unary_unary_rpc_method_handler(unary, read, write)
 
-    def _unary(self, behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], Awaitable[Any]]:
+    @asynccontextmanager
+    async def _call(self, name: str, context: Context, keys: list[bytes]) -> AsyncIterator[Call]:
+        """Stands around a call: admits it, makes a status of its error, and tells the log of it."""
+        task = asyncio.current_task()
+        running, status = call.begin(context), "OK"
+        self._running.add(task)
+        self._quiet.clear()
+        try:
+            _admit(running.headers, keys)
+            call.set_deadline(running, context)
+            yield running
+        except asyncio.CancelledError:
+            status = "CANCELLED"
+            raise
+        except Exception as error:
+            if isinstance(error, grpc.aio.AbortError):
+                raise
+            running.error = failure.as_interference(error)
+            status = running.error.code.name
+            await _fail(context, running.error, running)
+        finally:
+            self._running.discard(task)
+            if not self._running:
+                self._quiet.set()
+            telling.log(running, name, status)
+
+    def _unary(
+        self, name: str, behaviour: Any, keys: list[bytes]
+    ) -> Callable[[Any, Context], Awaitable[Any]]:
         async def unary(request: Any, context: Context) -> Any:
-            task = asyncio.current_task()
-            self._running.add(task)
-            try:
-                _admit(context, keys)
+            async with self._call(name, context, keys) as running:
                 with call.ending():
-                    return await behaviour(_readable(request), context)
-            except Exception as error:
-                await _fail(context, error)
-            finally:
-                self._running.discard(task)
+                    answer = await behaviour(_readable(request), context)
+                if running.rest and running.journal.served is not None:
+                    await context.send_initial_metadata(telling.headers(running))
+                return answer
 
         return unary
 
-    def _stream(self, behaviour: Any, keys: list[bytes]) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    def _stream(
+        self, name: str, behaviour: Any, keys: list[bytes]
+    ) -> Callable[[Any, Context], AsyncIterator[Any]]:
         async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-            task = asyncio.current_task()
-            self._running.add(task)
-            try:
-                _admit(context, keys)
-                async with aclosing(behaviour(_readable(request), context)) as messages:
-                    async for message in messages:
-                        yield message
-            except Exception as error:
-                await _fail(context, error)
-            finally:
-                self._running.discard(task)
+            async with (
+                self._call(name, context, keys) as running,
+                aclosing(behaviour(_readable(request), context)) as messages,
+            ):
+                first = await anext(messages, None)
+                if running.rest and running.journal.served is not None:
+                    await context.send_initial_metadata(telling.headers(running))
+                if first is not None:
+                    yield first
+                async for message in messages:
+                    yield message
 
         return stream
 
@@ -113,10 +147,9 @@ def _readable(request: Any) -> Any:
     return request
 
 
-def _admit(context: Context, keys: list[bytes]) -> None:
+def _admit(headers: Mapping[str, str], keys: list[bytes]) -> None:
     if not keys:
         return
-    headers = call.metadata(context)
     scheme, _, token = headers.get("authorization", "").partition(" ")
     shown = [token.strip()] if scheme.lower() == "bearer" else []
     shown += [headers[name] for name in _KEY_HEADERS if name in headers]
@@ -128,8 +161,24 @@ def _admit(context: Context, keys: list[bytes]) -> None:
         )
 
 
-async def _fail(context: Context, error: Exception) -> None:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
-    told = failure.as_interference(error)
-    await context.abort(told.code, failure.message(told), failure.trailers(told))
+async def _fail(context: Context, error: InterferenceError, running: Call) -> None:
+    attempts = telling.attempts_header(error.attempts)
+    if error.reason == "deadline_passed" and not running.rest:
+        await _outwait(context, attempts)
+    trailers = failure.trailers(error)
+    if running.rest:
+        trailers = (*trailers, *attempts)
+    await context.abort(error.code, failure.message(error), trailers)
+
+
+async def _outwait(context: Context, attempts: telling.Headers) -> None:
+    """Waits for the deadline of a gRPC call, at which its caller's side ends it and looks at no status.
+
+    What was tried up to then is told in the initial metadata, where none have been sent.
+    """
+    remaining = context.time_remaining()
+    if remaining is None or remaining > 2 * call.MARGIN:
+        return
+    with suppress(grpc.aio.UsageError, grpc.aio.BaseError, RuntimeError):
+        await context.send_initial_metadata(attempts)
+    await asyncio.sleep(max(remaining, 0))

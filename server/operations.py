@@ -14,10 +14,12 @@ Request = StreamRequest | CreateEmbeddingsRequest | GenerateImagesRequest
 Answer = ChatCompletion | TextCompletion | CreateEmbeddingsResponse | GenerateImagesResponse
 Chunk = ChatCompletionChunk | TextCompletion
 
+# How a request is routed: ours, no provider is told.
+STEERING = frozenset({"timeout", "time_limits", "hedge"})
 # What every request has, or what is no parameter of the model.
-_ENVELOPE = frozenset(
-    {"model", "providers", "messages", "prompt", "input", "stream", "extra_json", "partial_images"}
-)
+_ENVELOPE = STEERING | {
+    *("model", "providers", "messages", "prompt", "input", "stream", "extra_json", "partial_images")
+}
 
 
 @dataclass(frozen=True)

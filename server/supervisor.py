@@ -1,27 +1,30 @@
-"""`interference serve`: starts the workers and Envoy, keeps them running, and ends them in order."""
+"""`interference serve`: starts the workers and Envoy, keeps them running, replaces them, and ends them."""
 
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
+import msgspec
 
 import interference_edge
 from interference.v1 import chat_pb2
 from server import __version__, processes
-from server.config import Secrets, Settings
+from server.config import Secrets, Settings, check_keys
+from server.control import EDGE, Order
 from server.errors import SettingsError
-from server.processes import Child, Envoy, Worker
-from server.rows import Row
-from server.worker import Order
+from server.front import Envoy
+from server.peers import Hub
+from server.processes import Child, Worker
+from server.routes import Catalog
 
 _log = logging.getLogger("interference")
 _WORDS = 5.0  # seconds that a worker has beyond the grace time, to notify balancers and callers
@@ -29,48 +32,67 @@ _START = 20.0  # seconds until Envoy must have found the workers
 _LAST_BYTES = 5.0  # seconds that Envoy gets to send on what the workers have answered
 _STEADY = 30.0  # seconds after which a process that was started anew counts as well
 _DESCRIPTOR = Path(chat_pb2.__file__).parents[2] / "descriptor.binpb"
+_KEPT = ("host", "port", "grpc_port", "workers")  # callers and systems around it rely on these
+
+Load = Callable[[], tuple[Settings, Catalog, Secrets]]
 
 
 class Supervisor:
-    """Runs one Envoy and its workers."""
+    """Runs one Envoy and its workers. `load` reads everything that can be set, and may be called again."""
 
-    def __init__(self, settings: Settings, catalog: tuple[Row, ...], secrets: Secrets) -> None:
-        self._settings = settings
-        self._secrets = secrets
-        self._catalog = catalog
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._settings, self._catalog, self._secrets = load()
+        check_keys(self._settings, self._catalog.providers, self._secrets)
         self._home = Path(tempfile.mkdtemp(prefix="interference-"))
-        self._admin = self._home / "admin.sock"
+        self._terminal = _has_terminal()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._hangup = asyncio.Event()
+        first, hub = self._settings.grpc_port, Hub()
         self._workers = [
-            Worker(index + 1, Order(settings, catalog, settings.grpc_port and settings.grpc_port + index))
-            for index in range(settings.worker_count)
+            Worker(index + 1, self._order(first and first + index), self._home, hub)
+            for index in range(self._settings.worker_count)
         ]
-        self._envoy = Envoy(self._home / "envoy.yaml", self._admin)
+        self._envoy = Envoy(self._home)
+        self._keepers: dict[Child, asyncio.Task[None]] = {}
 
     async def run(self) -> int:
-        """Serves until SIGTERM or Ctrl-C; a second one does not wait for running calls."""
+        """Serves until SIGTERM or Ctrl-C; a second one does not wait for running calls.
+
+        SIGHUP replaces everything without a failed call, unless it was ignored at the start (`nohup`).
+        """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._signalled)
-        keepers: list[asyncio.Task[None]] = []
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        reloading: asyncio.Task[None] | None = None
         try:
             if await self._started():
-                keepers = [asyncio.create_task(self._keep(child)) for child in self._children]
+                for worker in self._workers:
+                    self._watch(worker)
+                self._watch(self._envoy)
+                reloading = asyncio.create_task(self._reload())
                 await self._stop.wait()
         finally:
-            for keeper in keepers:
-                keeper.cancel()
+            tasks = [*self._keepers.values(), *([reloading] if reloading else [])]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._end()
             shutil.rmtree(self._home, ignore_errors=True)
         return 0
 
-    @property
-    def _children(self) -> list[Child]:
-        return [*self._workers, self._envoy]
-
     def _signalled(self) -> None:
         (self._hurry if self._stop.is_set() else self._stop).set()
+
+    def _hung_up(self) -> None:
+        """Told to start anew; or the terminal is gone, and nobody is there to end what it started."""
+        if self._terminal and not _has_terminal():
+            self._signalled()
+        else:
+            self._hangup.set()
 
     async def _started(self) -> bool:
         """Starts everything; False where it was told to stop before all was there."""
@@ -92,78 +114,70 @@ class Supervisor:
         for worker in self._workers:
             processes.check_free(settings.host, worker.port, "--grpc-port")
         await asyncio.gather(*(worker.start() for worker in self._workers))
-        self._configure(settings.port)
+        self._configure(settings, settings.port)
         await self._envoy.start()
-        port = await self._port()
-        if not settings.port:
-            self._configure(port)  # for when Envoy is started anew
-        enabled = await self._until_healthy(port)
-        self._announce(port, enabled, time.monotonic() - began)
+        self._port = await self._envoy.port()
+        self._configure(settings, self._port)  # for when Envoy is started anew
+        enabled = await self._until_healthy()
+        self._announce(enabled, time.monotonic() - began)
 
-    def _configure(self, port: int) -> None:
-        settings = self._settings
-        edge = interference_edge.EdgeSettings(
-            host=settings.host,
-            port=port,
-            workers=tuple((_reachable(settings.host), worker.port) for worker in self._workers),
-            max_body_bytes=settings.max_body_bytes,
-            max_answer_bytes=2 * settings.max_answer_bytes,
-            cors_origins=settings.cors_origins,
-            admin_socket=str(self._admin),
-            descriptor=str(_DESCRIPTOR),
-            openapi=str(_DESCRIPTOR.with_name("openapi.json")),
-        )
-        text = interference_edge.render(edge, _DESCRIPTOR.read_bytes())
-        (self._home / "envoy.yaml").write_text(text, encoding="utf-8")
+    def _order(self, port: int) -> Order:
+        return Order(self._settings, self._catalog, port)
 
-    async def _admin_call(self, method: str, path: str) -> Any:
-        """Asks Envoy's admin interface; JSON where it answers with JSON."""
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(self._admin))) as session,
-            session.request(method, f"http://envoy{path}") as answer,
-        ):
-            text = await answer.text()
-            return await answer.json() if "json" in answer.content_type else text
+    def _configure(self, settings: Settings, port: int) -> None:
+        """Says what Envoy is started with from now on."""
+        descriptor = _DESCRIPTOR.read_bytes()
+        sockets = tuple(path for worker in self._workers for path in worker.sockets)
 
-    async def _port(self) -> int:
-        """The port that our Envoy listens on, by its own word: another's could answer on it, too."""
-        deadline = time.monotonic() + _START
-        while time.monotonic() < deadline:
-            self._envoy.check()
-            with contextlib.suppress(aiohttp.ClientError, OSError, KeyError):
-                if "LIVE" in await self._admin_call("GET", "/ready"):
-                    listeners = await self._admin_call("GET", "/listeners?format=json")
-                    for status in listeners["listener_statuses"]:
-                        return int(status["local_address"]["socket_address"]["port_value"])
-            await asyncio.sleep(0.02)
-        raise SettingsError(f"Envoy did not listen within {_START:g} s")
+        def document(admin: str) -> str:
+            edge = interference_edge.EdgeSettings(
+                host=settings.host,
+                port=port,
+                workers=sockets,
+                health_service=EDGE,
+                max_body_bytes=settings.max_body_bytes,
+                max_answer_bytes=2 * settings.max_answer_bytes,
+                cors_origins=settings.cors_origins,
+                admin_socket=admin,
+                descriptor=str(_DESCRIPTOR),
+                openapi=str(_DESCRIPTOR.with_name("openapi.json")),
+            )
+            return interference_edge.render(edge, descriptor)
 
-    async def _until_healthy(self, port: int) -> list[str]:
+        self._envoy.configuration = document
+
+    async def _until_healthy(self) -> list[str]:
         """Waits until a call through Envoy is answered; gives the ids of the enabled providers."""
         key = next(iter(self._secrets.own), "")
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        url = f"http://{_bracketed(_reachable(self._settings.host))}:{port}/v1/providers"
+        url = f"http://{_bracketed(_reachable(self._settings.host))}:{self._port}/v1/providers"
         deadline = time.monotonic() + _START
         async with aiohttp.ClientSession(headers=headers) as session:
             while time.monotonic() < deadline:
                 self._envoy.check()
-                with contextlib.suppress(aiohttp.ClientError, OSError):
+                with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
                     async with session.get(url) as answer:
                         if answer.status == 200:
                             return [provider["id"] for provider in await answer.json()]
                 await asyncio.sleep(0.02)
         raise SettingsError(f"Envoy found no healthy worker within {_START:g} s")
 
-    def _announce(self, port: int, enabled: Iterable[str], took: float) -> None:
+    def _announce(self, enabled: Iterable[str], took: float) -> None:
         host = _bracketed("localhost" if self._settings.host == "127.0.0.1" else self._settings.host)
         workers = ", ".join(str(worker.port) for worker in self._workers)
         names = list(enabled)
-        others = len(self._catalog) - len(names)
+        others = len(self._catalog.providers) - len(names)
         _say(f"Interference {__version__}")
-        _say(f"  REST       http://{host}:{port}/v1")
-        _say(f"  gRPC       {host}:{port}  (the workers themselves: {workers})")
+        _say(f"  REST       http://{host}:{self._port}/v1")
+        _say(f"  gRPC       {host}:{self._port}  (the workers themselves: {workers})")
         _say(f"  Providers  {', '.join(names)}  ({others} more in `interference providers`)")
         _say(f"Ready in {took:.1f} s. Ctrl-C ends it.")
+
+    def _watch(self, child: Child) -> None:
+        """Starts anew what ends by itself, from now on the process that a child has now."""
+        if (before := self._keepers.get(child)) is not None:
+            before.cancel()
+        self._keepers[child] = asyncio.create_task(self._keep(child))
 
     async def _keep(self, child: Child) -> None:
         """Starts a process anew whenever it ends, at once at first and less often when it keeps ending."""
@@ -179,38 +193,84 @@ class Supervisor:
                 await child.start()
             except SettingsError as error:
                 _log.error("%s", error)
-                await processes.end(child.process)
+
+    async def _reload(self) -> None:
+        """Starts everything anew at each SIGHUP, one after the other."""
+        while True:
+            await self._hangup.wait()
+            self._hangup.clear()
+            began = time.monotonic()
+            try:
+                self._read()
+            except SettingsError as error:
+                _log.error("Not restarted: %s. Everything goes on as before.", error)
+                continue
+            try:
+                await self._replace()
+            except SettingsError as error:
+                _log.error("Restarted in part: %s. What is not goes on as before.", error)
+                continue
+            _log.info("Restarted in %.1f s; what ran before ends with its calls", time.monotonic() - began)
+
+    def _read(self) -> None:
+        """Reads everything that can be set once more. Raises `SettingsError`, and nothing has changed."""
+        settings, catalog, secrets = self._load()
+        changed = [name for name in _KEPT if getattr(settings, name) != getattr(self._settings, name)]
+        kept = {name: getattr(self._settings, name) for name in _KEPT}
+        settings = msgspec.structs.replace(settings, **kept)
+        check_keys(settings, catalog.providers, secrets)
+        if changed:
+            _log.warning("%s: kept as before, until the next start", ", ".join(changed))
+        self._settings, self._catalog, self._secrets = settings, catalog, secrets
+
+    async def _replace(self) -> None:
+        """Replaces one worker after the other, and then Envoy, without a failed call."""
+        self._configure(self._settings, self._port)
+        for worker in self._workers:
+            await worker.replace(self._order(worker.port), self._envoy.found)
+            self._watch(worker)
+        if not self._envoy.hot:
+            _log.warning("On this system Envoy goes on as before, until the next start")
+            return
+        await self._envoy.replace(self._settings.grace)
+        self._watch(self._envoy)
 
     async def _end(self) -> None:
         """Takes no new calls, waits for the running ones within the grace time, then ends everything."""
         grace = self._settings.grace
         if self._stop.is_set():
             _say(f"Ending; running calls have {grace:g} s (Ctrl-C again: none).")
-        with contextlib.suppress(aiohttp.ClientError, OSError):
-            await self._admin_call("POST", "/drain_listeners")
-        ending = asyncio.gather(
-            *(processes.end(worker.process, grace + _WORDS) for worker in self._workers)
-        )
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            await self._envoy.ask("POST", "/drain_listeners")
+        ending = asyncio.gather(*(worker.end(grace + _WORDS) for worker in self._workers))
         hurry = asyncio.create_task(self._hurry.wait())
         await asyncio.wait((ending, hurry), return_when=asyncio.FIRST_COMPLETED)
         if hurry.done():
-            await asyncio.gather(*(processes.end(worker.process, 0) for worker in self._workers))
+            await asyncio.gather(*(worker.end(0) for worker in self._workers))
         else:
             await self._last_bytes()
         hurry.cancel()
         await ending
-        await self._envoy.release()
-        await processes.end(self._envoy.process)
+        await self._envoy.end()
 
     async def _last_bytes(self) -> None:
         """Waits until Envoy has sent on what the workers answered."""
         deadline = time.monotonic() + _LAST_BYTES
-        with contextlib.suppress(aiohttp.ClientError, OSError):
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
             while time.monotonic() < deadline and not self._hurry.is_set():
-                stats = await self._admin_call("GET", "/stats?filter=downstream_rq_active")
+                stats = await self._envoy.ask("GET", "/stats?filter=downstream_rq_active")
                 if all(line.endswith(": 0") for line in stats.splitlines() if "admin" not in line):
                     return
                 await asyncio.sleep(0.05)
+
+
+def _has_terminal() -> bool:
+    """Whether this process can be reached from a terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
 
 
 def _reachable(host: str) -> str:

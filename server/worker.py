@@ -1,9 +1,7 @@
 """A worker process: one gRPC server, told what to serve by the supervisor over a socket.
 
-`python -m server.worker FD`, where FD is the worker's end of the socket.
-
-The supervisor sends one line of JSON (`Order`), the worker answers with one (`Ready`) when it serves.
-The socket's end means that the supervisor is gone; then the worker goes too.
+`python -m server.worker FD`, where FD is the worker's end of the socket; `server.control` says what is said
+over it. The socket's end means that the supervisor is gone; then the worker goes too.
 """
 
 import asyncio
@@ -12,31 +10,17 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
 import msgspec
 import uvloop
 
-from server import app
+from server import app, listening
 from server.config import Secrets, Settings
+from server.control import MAX_ORDER, Order, Ready
 from server.errors import SettingsError
-from server.rows import Row
-
-_MAX_LINE = 16 * 2**20
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What to serve, and on which port (0: a free one)."""
-
-    settings: Settings
-    catalog: tuple[Row, ...]
-    port: int
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """The port served, or why it cannot be."""
-
-    port: int = 0
-    error: str = ""
+from server.peers import Link
+from server.routing.health import Board, Change
 
 
 def run(control_fd: int) -> int:
@@ -53,27 +37,57 @@ def _is_farewell(record: logging.LogRecord) -> bool:
 
 
 async def _run(control: socket.socket) -> int:
-    reader, writer = await asyncio.open_connection(sock=control, limit=_MAX_LINE)
+    reader, writer = await asyncio.open_connection(sock=control, limit=MAX_ORDER)
     order = msgspec.json.decode(await reader.readline(), type=Order)
-    stop = asyncio.Event()
+    link = Link(reader, writer)
+    stop, leave = asyncio.Event(), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     try:
-        async with app.worker(order.settings, order.catalog, Secrets(os.environ), order.port) as serving:
-            writer.write(msgspec.json.encode(Ready(port=serving.port)) + b"\n")
-            orphaned = asyncio.create_task(reader.read(1))
-            stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait((orphaned, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if stopped.done():
-                await serving.drain(order.settings.grace)
-            orphaned.cancel()
-            stopped.cancel()
+        async with app.worker(order, Secrets(os.environ), link) as serving:
+            listening.hand_over(serving.port)
+            link.say(Ready(port=serving.port))
+            talking = asyncio.create_task(link.run(_learner(order, serving.board), leave.set))
+            await _serve(serving, order.settings, talking, stop, leave)
     except (SettingsError, RuntimeError, OSError) as error:
-        writer.write(msgspec.json.encode(Ready(error=" ".join(str(error).split()))) + b"\n")
+        link.say(Ready(error=" ".join(str(error).split())))
         await writer.drain()
         return 2
     finally:
         writer.close()
     return 0
+
+
+def _learner(order: Order, board: Board) -> Callable[[Change], None]:
+    """Takes what others have found out, but of providers that only they have: a restart changes that."""
+    known = {row.id for row in order.catalog.providers}
+
+    def learn(change: Change) -> None:
+        if change.provider in known:
+            board.learn(change)
+
+    return learn
+
+
+async def _serve(
+    serving: app.Worker,
+    settings: Settings,
+    talking: asyncio.Task[None],
+    stop: asyncio.Event,
+    leave: asyncio.Event,
+) -> None:
+    """Serves until it is to stop or to leave, and has done so; until the supervisor is gone at most."""
+    stopped, left = asyncio.create_task(stop.wait()), asyncio.create_task(leave.wait())
+    leaving: asyncio.Task[None] | None = None
+    try:
+        await asyncio.wait((talking, stopped, left), return_when=asyncio.FIRST_COMPLETED)
+        if left.done() and not stopped.done():
+            leaving = asyncio.create_task(serving.leave(settings.moved, settings.grace))
+            await asyncio.wait((talking, stopped, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if stopped.done():
+            await serving.drain(settings.grace)
+    finally:
+        for task in filter(None, (talking, stopped, left, leaving)):
+            task.cancel()
 
 
 if __name__ == "__main__":

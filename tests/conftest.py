@@ -12,6 +12,7 @@ from tests.upstream import Upstream, scripted_upstream
 
 STATUSES = (400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 429, 500, 503)
 KEY = "upstream-key-0123456789"
+CALM = {"breaker": {"enabled": False}, "retry": {"times": 0}}  # each attempt stands for itself
 QUICK = {"connect": 1, "first_content": 0.3, "idle": 0.3, "total": 0.6}
 
 
@@ -43,10 +44,11 @@ def service(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Ite
             text_models=["text-*"],
             embedding_models=["embed-*"],
             limits=QUICK if name in ("silent", "half", "no-end") else {},
+            **CALM,
         )
         for name in names
     ]
-    rows.append(row("refused", "http://127.0.0.1:1/v1"))
+    rows.append(row("refused", "http://127.0.0.1:1/v1", **CALM))
     rows.append(row("no-key", f"{upstream.url}/ok/v1", key_env="NOT_SET"))
     rows.append(row("picky", f"{upstream.url}/ok/v1", params=["seed"]))
     rows.append(row("modest", f"{upstream.url}/ok/v1", params=["max_tokens", "tools"], priority=500))

@@ -96,7 +96,8 @@ class Ways:
         self, way: str, upstream: Upstream, answer: Told, *, api: Api = CHAT, model: str = "", **more: Any
     ) -> list[Members]:
         """What comes back of an upstream's answer: without null members and empty lists, and without
-        `provider`, which is checked here. The model is one of its own for each call, unless it is named.
+        `provider` and `routing`, which are checked here. The model is one of its own for each call, unless
+        it is named.
         """
         model = model or f"told-{len(upstream.seen)}"
         upstream.answers[model] = answer
@@ -106,6 +107,17 @@ class Ways:
         finally:
             del upstream.answers[model]
         assert {one.pop("provider") for one in came} == {"told"}
+        _check_routing([one.pop("routing", {}) for one in came])
         if way == "rest" and answer.whole is None:
             assert all("choices" in one for one in came)  # clients loop over them
         return [shapes.spare(one) for one in came]
+
+
+def _check_routing(told: list[Members]) -> None:
+    """The first says who answered and when the content began, the last how long it took."""
+    first, last = told[0], told[-1]
+    assert [attempt["provider"] for attempt in first["attempts"]] == ["told"]
+    assert "cause" not in first["attempts"][0]
+    began = first["time_to_first_content_ms"]
+    assert 0 < began <= last.get("total_ms", began)  # which is not known where choices are missing
+    assert not any("attempts" in later for later in told[1:])

@@ -44,12 +44,16 @@ def serving(
     folder: Path,
     rows: Iterable[Mapping[str, Any]] = (),
     variables: Mapping[str, str] | None = None,
+    routes: Iterable[Mapping[str, Any]] = (),
     **settings: Any,
 ) -> Iterator[Service]:
-    """Runs the real command on free ports with these catalog rows, environment variables and settings."""
+    """Runs the real command on free ports with these catalog rows and routes, environment variables and
+    settings.
+    """
     values = {"port": 0, "grpc_port": 0, "workers": 2, "media": {"dir": str(folder / "media")}}
     values |= {"providers": "own.yaml", **settings}
-    (folder / "own.yaml").write_text(yaml.safe_dump({"providers": [dict(row) for row in rows]}))
+    catalog = {"providers": [dict(row) for row in rows], "routes": [dict(route) for route in routes]}
+    (folder / "own.yaml").write_text(yaml.safe_dump(catalog))
     (folder / "settings.yaml").write_text(yaml.safe_dump(values))
     command: list[str | Path] = [COMMAND, "serve", "--config", folder / "settings.yaml"]
     with running(command, folder / "service.log", "Ready", environment(**(variables or {}))) as program:

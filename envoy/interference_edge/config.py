@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 LISTENER = "edge"
-SCRIPTS = ("json.lua", "lift.lua", "edge.lua")
+SCRIPTS = ("json.lua", "lift.lua", "limit.lua", "edge.lua")
 TYPES = "type.googleapis.com/envoy"
 HEADER = """\
 # Envoy's configuration. Generated from proto/ and envoy/ by `python -m interference_edge` (`make
@@ -61,7 +61,8 @@ def _listener(settings: EdgeSettings, contract: Contract) -> Document:
         "address": _address(settings.host, settings.port),
         # A second server on the same port is a mistake; the kernel is to say so.
         "enable_reuse_port": False,
-        "per_connection_buffer_limit_bytes": settings.buffer_bytes,
+        # Of an answer on its way out; what is buffered of a body that comes is the virtual host's to say.
+        "per_connection_buffer_limit_bytes": settings.held_bytes,
         "filter_chains": [
             {
                 "filters": [
@@ -89,6 +90,7 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
         "common_http_protocol_options": {"max_headers_count": 100},
         # What nginx speaks to what is behind it, unless told otherwise.
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
+        "http2_protocol_options": {"initial_stream_window_size": settings.window_bytes},
         "stream_idle_timeout": _seconds(settings.idle_timeout),
         "request_headers_timeout": _seconds(settings.headers_timeout),
         "request_timeout": _seconds(settings.upload_timeout),
@@ -104,17 +106,17 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
 
 def _workers(settings: EdgeSettings) -> Document:
     options = f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions"
-    endpoints = [{"endpoint": {"address": _address(host, port)}} for host, port in settings.workers]
+    endpoints = [{"endpoint": {"address": _worker_address(worker)}} for worker in settings.workers]
     many = 1_000_000
     return {
         "name": routes.WORKERS,
         "type": "STATIC",
         "connect_timeout": "2s",
-        "per_connection_buffer_limit_bytes": settings.buffer_bytes,
+        "per_connection_buffer_limit_bytes": settings.held_bytes,
         "lb_policy": "LEAST_REQUEST",
         # Better no worker, at once and with a reason, than one that is known to be down.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        "health_checks": [_health_check()],
+        "health_checks": [_health_check(settings.health_service)],
         # A stream may last minutes, so the defaults (1024) are few; the worker has limits of its own.
         "circuit_breakers": {
             "thresholds": [
@@ -129,7 +131,7 @@ def _workers(settings: EdgeSettings) -> Document:
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": options,
-                "explicit_http_config": {"http2_protocol_options": {}},
+                "explicit_http_config": {"http2_protocol_options": _windows(settings)},
             }
         },
         "load_assignment": {
@@ -139,7 +141,20 @@ def _workers(settings: EdgeSettings) -> Document:
     }
 
 
-def _health_check() -> Document:
+def _windows(settings: EdgeSettings) -> Document:
+    """How far a worker may write ahead of a caller who does not read.
+
+    https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/flow_control
+    """
+    return {
+        "initial_stream_window_size": settings.held_bytes,
+        # What waits in a stream counts against its connection, too: streams that nobody reads must not use
+        # up what the others need.
+        "initial_connection_window_size": 2**31 - 1,
+    }
+
+
+def _health_check(service: str) -> Document:
     # Envoy asks seldom while there is no traffic, unless told otherwise.
     return {
         "timeout": "2s",
@@ -149,8 +164,12 @@ def _health_check() -> Document:
         "unhealthy_interval": "0.25s",
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
-        "grpc_health_check": {},
+        "grpc_health_check": {"service_name": service} if service else {},
     }
+
+
+def _worker_address(worker: tuple[str, int] | str) -> Document:
+    return {"pipe": {"path": worker}} if isinstance(worker, str) else _address(*worker)
 
 
 def _address(host: str, port: int) -> Document:

@@ -30,16 +30,21 @@ REPLIES = {
     503: ("api_error", "unavailable", f"No worker could take the call: {OWN}."),
     504: ("timeout_error", "deadline_exceeded", "The answer did not come in time."),
 }
+# A worker that ended with calls of its own: each of them may have cost something, so the caller decides.
+LOST = "The worker that had the call ended before it answered. Nothing of an answer was sent; try again."
+# Seconds: workers are started anew at once, and found within half a second.
+RETRY_AFTER = 1
 NOT_HTTP = "The request is not valid HTTP: %RESPONSE_CODE_DETAILS%."
 
 
 def local_reply_config(contract: Contract, max_body_bytes: int) -> Document:
     """Envoy takes the first mapper that fits; what fits none is an `api_error`."""
     paths = ", ".join(f"{route.method} {route.path.replace('=**', '')}" for route in contract.routes)
-    mappers = [openapi_route.mapper(), _for_grpc(), _for_no_http()]
+    mappers = [openapi_route.mapper(), _for_grpc(), _for_no_http(), _for_lost()]
     for status, (kind, code, message) in REPLIES.items():
         text = message.replace("{paths}", paths).replace("{limit}", str(max_body_bytes))
-        mappers.append(_mapper(_status("EQ", status), kind, code, text))
+        mapper = _mapper(_status("EQ", status), kind, code, text)
+        mappers.append(_retried(mapper) if status == 503 else mapper)
     mappers.append(_mapper(_status("LE", 499), "invalid_request_error", "invalid_request", OWN))
     return {"mappers": mappers, "body_format": _error("api_error", "edge_error", OWN)}
 
@@ -73,6 +78,20 @@ def _for_no_http() -> Document:
     no_id = _header({"name": "x-request-id", "present_match": False})
     condition = _all(_status("EQ", 400), no_id)
     return _mapper(condition, "invalid_request_error", "invalid_request", NOT_HTTP)
+
+
+def _for_lost() -> Document:
+    """A call whose worker was gone before the answer began. `UC`: the connection to it ended.
+
+    https://www.envoyproxy.io/docs/envoy/latest/configuration/observability/access_log/usage#response-flags
+    """
+    lost = {"response_flag_filter": {"flags": ["UC"]}}
+    return _retried(_mapper(_all(_status("EQ", 503), lost), "api_error", "worker_lost", LOST))
+
+
+def _retried(mapper: Document) -> Document:
+    header = {"key": "retry-after", "value": str(RETRY_AFTER)}
+    return {**mapper, "headers_to_add": [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]}
 
 
 def _all(*conditions: Document) -> Document:

@@ -36,6 +36,8 @@ def virtual_host(settings: EdgeSettings, contract: Contract) -> Document:
         "request_headers_to_add": [_header("x-forwarded-host", "%REQ(:AUTHORITY)%")],
         # CORS headers depend on who asks, and images are cached.
         "response_headers_to_add": [_header("vary", "origin")],
+        # Lua and the transcoder want bodies whole, and a retry wants them again.
+        "request_body_buffer_limit": settings.buffer_bytes,
         "routes": routes,
     }
 

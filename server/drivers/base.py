@@ -5,17 +5,24 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from server.operations import Answer, Chunk, Request, StreamRequest
-from server.rows import Row
+from server.rows import Limits, Row
 from server.transport import HttpAnswer, HttpRequest
+
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where one attempt goes: a provider's row, the model by the provider's own name, and its key."""
+    """Where one attempt goes: a provider's row, the model by the provider's own name, and its key.
+
+    `limits` are those of the attempt, `deadline` is the caller's, on the event loop's clock.
+    """
 
     row: Row
     model: str
     key: str | None = None
+    limits: Limits = _LIMITS
+    deadline: float | None = None
 
     def __repr__(self) -> str:
         return f"Target({self.row.id!r}, {self.model!r})"

@@ -1,13 +1,17 @@
 """A driver for any dialect spoken over HTTP: the dialect translates, the transport sends and reads."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from server import operations
 from server.drivers.base import Dialect, Target
 from server.errors import AttemptFailed
 from server.operations import Answer, Chunk, Request, StreamRequest
 from server.transport import HttpAnswer, HttpRequest, Transport
+
+DEADLINE_HEADER = "x-request-timeout"
 
 
 class HttpDriver:
@@ -36,7 +40,7 @@ class HttpDriver:
             raise _lacking(request)
         decoder = translator.decoder(request, target)
         asked = translator.request(request, target, stream=True)
-        async with self._transport.open(asked, target.row.limits) as answer:
+        async with self._transport.open(_by_deadline(asked, target), target.limits) as answer:
             if answer.status != 200 or not answer.is_event_stream:
                 raise self._dialect.failure(await answer.read(), target)
             async with aclosing(answer.events()) as events:
@@ -49,11 +53,19 @@ class HttpDriver:
                 yield chunk
 
     async def _fetch(self, request: HttpRequest, target: Target) -> HttpAnswer:
-        async with self._transport.open(request, target.row.limits) as answer:
+        async with self._transport.open(_by_deadline(request, target), target.limits) as answer:
             whole = await answer.read()
         if whole.status != 200:
             raise self._dialect.failure(whole, target)
         return whole
+
+
+def _by_deadline(request: HttpRequest, target: Target) -> HttpRequest:
+    """Passes the caller's deadline on, in seconds from now: whoever honours it stops working in vain."""
+    if target.deadline is None:
+        return request
+    remaining = max(target.deadline - asyncio.get_running_loop().time(), 0.001)
+    return replace(request, headers={**request.headers, DEADLINE_HEADER: f"{remaining:.3f}"})
 
 
 def _lacking(request: Request) -> AttemptFailed:

@@ -6,12 +6,15 @@ Times are those of the event loop's clock, in seconds.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from interference.v1.completion_pb2 import AnswerMessage, ChunkChoice
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextChoice
 from server.errors import AttemptFailed, TimedOut
-from server.operations import Chunk, StreamRequest
+from server.operations import Chunk, Request, StreamRequest
+from server.routing import images
 from server.routing.plan import Candidate
 from server.rows import Limits
 
@@ -21,14 +24,31 @@ _MAX_HELD = 1000  # chunks before the first content
 _TAIL = 2.0  # seconds in which the usage may follow the last finish reason
 
 
-async def whole(candidate: Candidate, answer: Awaitable[T], deadline: Deadline) -> T:
-    """Waits for a whole answer. Raises `AttemptFailed` where a limit of the provider passed."""
-    total = candidate.provider.row.limits.total
-    started = asyncio.get_running_loop().time()
-    return await _by(answer, started + total, deadline, f"gave no whole answer within {total:g} s")
+def limits(row: Limits, request: Request) -> Limits:
+    """The limits of an attempt: the provider's, with those that the request gives in their place."""
+    total = max(row.total, request.timeout)
+    if not request.HasField("time_limits"):
+        return row if total == row.total else msgspec.structs.replace(row, total=total)
+    own = {field.name: value for field, value in request.time_limits.ListFields()}
+    return msgspec.structs.replace(row, total=total, **own)
 
 
-class _Progress:
+async def whole(
+    candidate: Candidate, request: Request, limits: Limits, deadline: Deadline
+) -> AsyncGenerator[Any, None]:
+    """Gives a whole answer. Raises `AttemptFailed` where a limit of the provider passed."""
+    provider = candidate.provider
+    until = asyncio.get_running_loop().time() + limits.total
+    target = provider.target(candidate.model, limits, deadline)
+    told = f"gave no whole answer within {limits.total:g} s"
+    yield await _by(_answer(provider.driver.answer(request, target), request), until, deadline, told)
+
+
+async def _answer(answer: Awaitable[T], request: Request) -> T:
+    return await images.checked(await answer, request)
+
+
+class Progress:
     """How far a stream has come: which of its choices have begun, and which have finished."""
 
     def __init__(self, choices: int) -> None:
@@ -36,6 +56,9 @@ class _Progress:
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self.content = False
+        self.complete = (
+            False  # every choice that was asked for has finished: no more than the usage follows
+        )
 
     def see(self, chunk: Chunk) -> None:
         """Takes the next chunk."""
@@ -43,33 +66,29 @@ class _Progress:
             self._begun.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
-            self.content = self.content or bool(choice.finish_reason) or _has_content(choice)
+                self.content = True
+                self.complete = self.ended and len(self._finished) >= self._wanted
+            self.content = self.content or _has_content(choice)
 
     @property
     def ended(self) -> bool:
         """Whether every choice that has begun has finished."""
         return bool(self._finished) and self._begun == self._finished
 
-    @property
-    def complete(self) -> bool:
-        """Whether every choice that was asked for has finished: no more than the usage can follow."""
-        return self.ended and len(self._finished) >= self._wanted
-
 
 async def chunks(
-    candidate: Candidate, request: StreamRequest, deadline: Deadline
+    candidate: Candidate, request: StreamRequest, limits: Limits, deadline: Deadline, progress: Progress
 ) -> AsyncGenerator[Chunk, None]:
     """Gives a stream's chunks from the first content on: what came before it is held back till then.
 
     Raises `AttemptFailed` where a limit passed, and where the stream ended without a finish reason.
     """
     provider = candidate.provider
-    limits = provider.row.limits
     clock = asyncio.get_running_loop().time
     started = clock()
-    progress = _Progress(_choices(request))
     held: list[Chunk] = []
-    async with aclosing(provider.driver.stream(request, provider.target(candidate.model))) as stream:
+    target = provider.target(candidate.model, limits, deadline)
+    async with aclosing(provider.driver.stream(request, target)) as stream:
         while True:
             limit, told = _limit(limits, progress, started, clock())
             try:
@@ -94,7 +113,7 @@ async def chunks(
         raise AttemptFailed("connection_lost", "ended its stream without a finish reason")
 
 
-def _limit(limits: Limits, progress: _Progress, started: float, now: float) -> tuple[float, str]:
+def _limit(limits: Limits, progress: Progress, started: float, now: float) -> tuple[float, str]:
     """Until when the next chunk must be there, and what is said where it is not."""
     if progress.complete:
         limit, told = now + min(_TAIL, limits.idle), "did not end its stream"
@@ -122,7 +141,7 @@ async def _by(answer: Awaitable[T], limit: float, deadline: Deadline, told: str)
         raise AttemptFailed("timed_out", told) from None
 
 
-def _choices(request: StreamRequest) -> int:
+def choices(request: StreamRequest) -> int:
     """How many choices the answer has."""
     texts = len(request.prompt) if isinstance(request, CreateTextCompletionRequest) else 1
     return (request.n or 1) * texts

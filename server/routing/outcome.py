@@ -14,11 +14,14 @@ from server.errors import (
 )
 
 _REASONS = {NotFound: "model_not_found", InvalidRequest: "parameter_unsupported"}
+# Where nothing but this was the cause.
+_ONLY = {"overloaded": "overloaded", "circuit_open": "circuit_open", "not_enabled": "no_provider_enabled"}
 _MOST_NAMED = 8  # providers in a hint
 _BY_CAUSE: dict[str, type[InterferenceError]] = {
     "no_such_model": NotFound,
     "parameter_unsupported": InvalidRequest,
     "rate_limited": RateLimited,
+    "overloaded": RateLimited,
     "timed_out": TimedOut,
 }
 
@@ -74,12 +77,14 @@ def all_failed(
 ) -> InterferenceError:
     """Everybody who was asked failed. Where all failed alike, the error is of that kind."""
     causes = {attempt.cause for attempt in failed}
-    kind = _BY_CAUSE.get(causes.pop(), Unavailable) if len(causes) == 1 else Unavailable
+    kinds = {_BY_CAUSE.get(cause, Unavailable) for cause in causes}
+    kind = kinds.pop() if len(kinds) == 1 else Unavailable
+    only = next(iter(causes)) if len(causes) == 1 else ""
     everyone = (*failed, *passed_over)
     told = _told(everyone)
     return kind(
         f"Every provider failed: {told}." if len(everyone) > 1 else f"{told}.",
-        reason=_REASONS.get(kind),
+        reason=_REASONS.get(kind) or _ONLY.get(only),
         param="model" if kind is NotFound else failed[0].param if kind is InvalidRequest else None,
         provider=failed[0].provider if len(everyone) == 1 else None,
         model=model or None,

@@ -1,55 +1,123 @@
 """Who is asked for a request, and in what order: from the names in it to a list of candidates."""
 
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
+from interference.v1.chat_pb2 import CreateCompletionRequest
 from server import operations
 from server.errors import Attempt, Cause, InterferenceError, InvalidRequest
 from server.operations import IMAGES, Operation, Request
-from server.routing import outcome, refusals
+from server.routes import Condition, Hedging, Route, RouteTarget
+from server.routing import choosing, outcome, refusals
+from server.routing.choosing import Draw, Figures
 from server.routing.roster import Provider, Roster
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A provider to try, and the model to ask of it by its public name."""
+    """A provider to try, and the model to ask of it by its public name. The rest is what its route says."""
 
     provider: Provider
     model: str
+    weight: float = 1.0
+    when: Condition | None = None
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """The provider's id, and the model by the provider's own name."""
+        return self.provider.id, self.provider.own(self.model)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Whom to try in order, and who was passed over without being called, with the reason."""
+    """Whom to try in order, and who was passed over without being called, with the reason.
+
+    `hedge` says whether the second may be started before the first has failed.
+    """
 
     model: str
     candidates: tuple[Candidate, ...]
     passed_over: tuple[Attempt, ...]
+    hedge: Hedging | None = None
 
 
-def make(request: Request, roster: Roster) -> Plan:
-    """Plans a request. Raises `NotFound` for unknown names, and what fits where nobody is left."""
+def make(request: Request, roster: Roster, draw: Draw = random.random) -> Plan:
+    """Plans a request. Raises `NotFound` for unknown names, and what fits where nobody is left.
+
+    Providers named are asked in that order. None named: the targets of the route of this name, which goes
+    before a model of the same name; else the provider whose id the model begins with; else everybody who
+    has the model.
+    """
     operation = operations.of(request)
-    providers = [roster.named(name) for name in dict.fromkeys(request.providers) if name]
-    model = request.model
-    if not providers and (prefixed := _prefixed(model, roster)) is not None:
+    named = [roster.named(name) for name in dict.fromkeys(request.providers) if name]
+    model, route = request.model, roster.routes.of(request.model)
+    if not named and not _targets(route) and (prefixed := _prefixed(model, roster)) is not None:
         provider, model = prefixed
-        providers = [provider]
+        named, route = [provider], roster.routes.of(model)
     if not model and operation is not IMAGES:
         raise InvalidRequest("model is required.", reason="model_missing", param="model")
-    candidates, passed_over = [], []
-    for provider in providers or _anyone(model, roster, operation):
-        asked = _asked(model, provider, operation)
-        fault = _fault(provider, asked, request, operation)
+    candidates: list[Candidate] = []
+    passed_over: list[Attempt] = []
+    for candidate in _options(model, route, named, roster, operation):
+        fault = _fault(candidate, request, operation)
         if fault is None:
-            candidates.append(Candidate(provider, asked))
+            candidates.append(candidate)
         else:
-            passed_over.append(Attempt(provider.id, asked, *fault))
+            passed_over.append(Attempt(candidate.provider.id, candidate.model, *fault))
     if not candidates:
-        raise _nobody(model, request, passed_over, roster)
-    return Plan(model, tuple(candidates), tuple(passed_over))
+        raise _nobody(model, route, request, passed_over, roster)
+    if not named:
+        candidates = _ordered(candidates, request, route, roster, draw)
+    return Plan(model, tuple(candidates), tuple(passed_over), _hedging(request, route))
 
 
-def _nobody(model: str, request: Request, passed_over: list[Attempt], roster: Roster) -> InterferenceError:
+def _hedging(request: Request, route: Route | None) -> Hedging | None:
+    """When a second candidate is started, too: as the request says, or else its route."""
+    if not request.HasField("hedge"):
+        return None if route is None else route.hedge
+    return Hedging(request.hedge.delay if request.hedge.HasField("delay") else None)
+
+
+def _ordered(
+    candidates: list[Candidate], request: Request, route: Route | None, roster: Roster, draw: Draw
+) -> list[Candidate]:
+    """The candidates as the route has them, or by priority, and among equals by the caller's key."""
+    if len(candidates) < 2:
+        return candidates
+    key = _key(request) if route is None or route.sticky else ""
+    strategy = "ordered" if route is None else route.strategy
+
+    def look(candidate: Candidate) -> Figures:
+        return choosing.observed(roster.board, candidate)
+
+    if _targets(route):
+        return _healthy_first(choosing.ordered(candidates, strategy, key, look, draw), look)
+    if strategy == "ordered" and not key:
+        return candidates
+    among_equals = "weighted" if strategy == "ordered" else strategy  # a key decides, not a draw
+    ordered: list[Candidate] = []
+    for _, equals in groupby(candidates, lambda candidate: candidate.provider.row.priority):
+        ordered += choosing.ordered(list(equals), among_equals, key, look, draw)
+    return ordered
+
+
+def _healthy_first(candidates: list[Candidate], look: Callable[[Candidate], Figures]) -> list[Candidate]:
+    """Those that break a condition of theirs are the last resort, in the same order."""
+    return sorted(candidates, key=lambda c: c.when is not None and not choosing.meets(c.when, look(c)))
+
+
+def _key(request: Request) -> str:
+    """What keeps a caller to a provider, whose prompt cache pays only then; empty where nothing does."""
+    if isinstance(request, CreateCompletionRequest) and request.prompt_cache_key:
+        return request.prompt_cache_key
+    return request.user
+
+
+def _nobody(
+    model: str, route: Route | None, request: Request, passed_over: list[Attempt], roster: Roster
+) -> InterferenceError:
     """Nobody is left. The error says where the model is, or who takes the parameters."""
     operation = operations.of(request)
     causes = [attempt.cause for attempt in passed_over]
@@ -59,9 +127,14 @@ def _nobody(model: str, request: Request, passed_over: list[Attempt], roster: Ro
     param = refusals.of(picky.row, request, operation)[0].param
     able = [provider for provider in roster.enabled if provider.models(operation)]
     takers = [provider for provider in able if refusals.takes(provider.row, request, operation)]
-    having = [provider.id for provider in takers if provider.does(operation, model)]
+    names = {target.model for target in _targets(route)} or {model}
+    having = [p.id for p in takers if any(p.does(operation, name) for name in names)]
     others = [] if having else [provider.id for provider in takers]
     return outcome.nobody_takes(model, param, passed_over, having, others)
+
+
+def _targets(route: Route | None) -> Sequence[RouteTarget]:
+    return () if route is None else route.targets
 
 
 def _prefixed(model: str, roster: Roster) -> tuple[Provider, str] | None:
@@ -71,14 +144,36 @@ def _prefixed(model: str, roster: Roster) -> tuple[Provider, str] | None:
     return None if provider is None else (provider, rest)
 
 
-def _asked(model: str, provider: Provider, operation: Operation) -> str:
-    """The model without the id of the provider that is asked, where it begins with it; or the default."""
-    asked = model if provider.has(model) else model.removeprefix(f"{provider.id}/")
-    return asked or next(iter(provider.models(operation)), "")
+def _options(
+    model: str, route: Route | None, named: Sequence[Provider], roster: Roster, operation: Operation
+) -> list[Candidate]:
+    """Everybody who comes into question, in the order in which they stand somewhere."""
+    targets = _targets(route)
+    if named:
+        return [
+            _candidate(provider, name, operation)
+            for provider in named
+            for name in [t.model for t in targets if t.provider == provider.id] or [model]
+        ]
+    if targets:
+        return [_candidate(roster.named(t.provider), t.model, operation, t) for t in targets]
+    return [_candidate(provider, model, operation) for provider in _anyone(model, roster, operation)]
+
+
+def _candidate(
+    provider: Provider, model: str, operation: Operation, target: RouteTarget | None = None
+) -> Candidate:
+    """The provider with the model that it is asked for: its default where none is named."""
+    asked = provider.public(model) or next(iter(provider.models(operation)), "")
+    return (
+        Candidate(provider, asked)
+        if target is None
+        else Candidate(provider, asked, target.weight, target.when)
+    )
 
 
 def _anyone(model: str, roster: Roster, operation: Operation) -> list[Provider]:
-    """Every enabled provider that is known to have the model, by priority."""
+    """Everybody who may be asked and is known to have the model, by priority."""
     return [
         provider
         for provider in roster.enabled
@@ -86,12 +181,11 @@ def _anyone(model: str, roster: Roster, operation: Operation) -> list[Provider]:
     ]
 
 
-def _fault(
-    provider: Provider, model: str, request: Request, operation: Operation
-) -> tuple[Cause, str] | None:
+def _fault(candidate: Candidate, request: Request, operation: Operation) -> tuple[Cause, str] | None:
     """Why a provider cannot take the request: cause and message."""
-    if provider.reason:
-        return "not_enabled", f"not enabled ({provider.reason})"
+    provider, model = candidate.provider, candidate.model
+    if provider.missing:
+        return "not_enabled", f"not enabled ({provider.missing})"
     if not model or not provider.may_have(model, operation):
         return "no_such_model", f"no {operation.noun} {model}".rstrip()
     if refused := refusals.of(provider.row, request, operation):

@@ -8,7 +8,11 @@ from server import operations
 from server.drivers.base import Driver, Target
 from server.errors import NotFound
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operation
-from server.rows import Row
+from server.routes import Route, Routes
+from server.routing.bounds import Bound
+from server.routing.budget import Budget
+from server.routing.health import Board
+from server.rows import Limits, Row, is_glob
 
 _MAX_DISCOVERED = 5000  # models; no provider has as many
 _MAX_NAME = 256  # characters
@@ -25,7 +29,10 @@ class Provider:
         self.row = row
         self.driver = driver
         self.key = key
+        self.retries = Budget(row.retry.budget)
+        self.bound = Bound(row.concurrency.limit, row.concurrency.queue, row.concurrency.wait)
         self.unreachable = "its list of models has not answered yet" if row.probed else ""
+        self._board: Board | None = None
         self.learn(())
 
     @property
@@ -34,8 +41,8 @@ class Provider:
         return self.row.id
 
     @property
-    def reason(self) -> str:
-        """Why no request goes to it and what to do about it; empty where it is enabled."""
+    def missing(self) -> str:
+        """What it wants, so that requests can go to it; empty where it has all."""
         if self.row.key_env and not self.row.key_optional and not self.key:
             return f"set {self.row.key_env}"
         if self.row.base_url_env and not self.row.base_url:
@@ -43,9 +50,22 @@ class Provider:
         return self.unreachable
 
     @property
+    def reason(self) -> str:
+        """Why no request goes to it and what to do about it; empty where it is enabled.
+
+        One that has refused its key is still planned with: it is asked once in a while whether it does.
+        """
+        return self.missing or ("" if self._board is None else self._board.disabled(self.id))
+
+    @property
     def enabled(self) -> bool:
         """Whether requests go to it."""
         return not self.reason
+
+    def join(self, board: Board) -> None:
+        """Takes its place on the board that watches its health."""
+        self._board = board
+        board.add(self.id, self.row.breaker)
 
     def learn(self, discovered: Sequence[str]) -> None:
         """Takes the upstream's own list of models, in place of the last one."""
@@ -55,9 +75,7 @@ class Provider:
         hidden = {name for name in found if _matches(name, row.hidden_models)}
         drawn_or_embedded = (*row.image_models, *row.embedding_models)
         writing = [
-            name
-            for name in known
-            if name not in hidden and not _matches(self._own(name), drawn_or_embedded)
+            name for name in known if name not in hidden and not _matches(self.own(name), drawn_or_embedded)
         ]
         self._models = {
             CHAT.name: tuple(writing),
@@ -66,7 +84,7 @@ class Provider:
             IMAGES.name: self._picked(row.image_models, known),
         }
         self.vision_models = dict.fromkeys(
-            name for name in self.models(CHAT) if _matches(self._own(name), row.vision_models)
+            name for name in self.models(CHAT) if _matches(self.own(name), row.vision_models)
         )
         self._names = {name: frozenset(models) for name, models in self._models.items()}
         self._listed = frozenset().union(*self._names.values())
@@ -89,21 +107,25 @@ class Provider:
 
     def _picked(self, names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
         """The models that a row names, and of those known the ones that its globs pick."""
-        literal = [name for name in names if not _is_pattern(name)]
-        matching = [name for name in known if _matches(self._own(name), names)]
+        literal = [name for name in names if not is_glob(name)]
+        matching = [name for name in known if _matches(self.own(name), names)]
         return tuple(dict.fromkeys([*literal, *matching]))
 
-    def _own(self, name: str) -> str:
+    def own(self, name: str) -> str:
         """The provider's own name of a model."""
         return self.row.aliases.get(name, name)
 
-    def target(self, model: str) -> Target:
-        """Where an attempt with this public model name goes."""
-        return Target(self.row, self._own(model), self.key)
+    def target(self, model: str, limits: Limits | None = None, deadline: float | None = None) -> Target:
+        """Where an attempt with this public model name goes, and how long it may take."""
+        return Target(self.row, self.own(model), self.key, limits or self.row.limits, deadline)
 
     def has(self, model: str) -> bool:
         """Whether it is known to have a model."""
         return model in self._listed
+
+    def public(self, model: str) -> str:
+        """The model without the provider's own id and a slash before it, where they are not its name."""
+        return model if self.has(model) else model.removeprefix(f"{self.id}/")
 
     def may_have(self, model: str, operation: Operation) -> bool:
         """Whether the provider, when named, should be asked for a model.
@@ -117,19 +139,25 @@ class Provider:
 
 
 class Roster:
-    """All providers, by priority."""
+    """All providers, by priority, the routes over them, and the board of their health."""
 
-    def __init__(self, providers: Iterable[Provider]) -> None:
+    def __init__(
+        self, providers: Iterable[Provider], routes: Sequence[Route] = (), board: Board | None = None
+    ) -> None:
+        self.routes = Routes(routes)
+        self.board = board or Board()
         self._all = {provider.id: provider for provider in providers}
         self._by_case = {name.lower(): provider for name, provider in self._all.items()}
+        for provider in self:
+            provider.join(self.board)
 
     def __iter__(self) -> Iterator[Provider]:
         return iter(self._all.values())
 
     @property
     def enabled(self) -> list[Provider]:
-        """Those that requests go to."""
-        return [provider for provider in self if provider.enabled]
+        """Those that requests may go to."""
+        return [provider for provider in self if not provider.missing]
 
     def get(self, name: str) -> Provider | None:
         """The provider with exactly this id."""
@@ -147,6 +175,9 @@ class Roster:
 
     def suggest(self, model: str, operation: Operation) -> str:
         """A hint for a model that nobody who was asked has: who has it, or what comes close to it."""
+        if (route := self.routes.named.get(model)) is not None:
+            targets = dict.fromkeys(target.provider for target in route.targets)
+            return f" {model} is a route to {' and '.join(list(targets)[:3])}."
         having = [provider for provider in self if provider.does(operation, model)]
         if enabled := [provider.id for provider in having if provider.enabled]:
             return f" {' and '.join(enabled[:3])} has it."
@@ -156,6 +187,7 @@ class Roster:
             if any(provider.does(other, model) for provider in self.enabled):
                 return f" {model} is not {_a(operation.noun)}, it is {_a(other.noun)}."
         known = {name for provider in self.enabled for name in provider.models(operation)}
+        known |= self.routes.named.keys()
         alike = sorted(known, key=lambda name: _unlike(name, model))[:_MAX_COMPARED]
         close = difflib.get_close_matches(model[:_MAX_NAME], alike, n=3, cutoff=0.5)
         return f" Did you mean {' or '.join(close)}?" if close else ""
@@ -175,10 +207,6 @@ def _unlike(name: str, other: str) -> int:
 
 def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
-
-
-def _is_pattern(name: str) -> bool:
-    return any(sign in name for sign in "*?[")
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

@@ -1,90 +1,58 @@
-"""Runs a plan: asks its candidates in order until one answers, and says what became of the others."""
+"""Answers requests: asks the candidates of a plan in order until one answers, and keeps the journal."""
 
 import asyncio
-import base64
-import binascii
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from typing import overload
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, overload
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCompletion
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest, CreateEmbeddingsResponse
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
-from server.errors import Attempt, AttemptFailed, Cause, InterferenceError, InvalidRequest, TimedOut
+from server.config import Load
+from server.errors import AttemptFailed, InterferenceError, InvalidRequest, RateLimited, TimedOut
 from server.operations import Answer, Chunk, Request, StreamRequest
-from server.routing import attempt, outcome, plan
-from server.routing.attempt import Deadline
+from server.routing import plan, race, retry
+from server.routing.bounds import AGAIN, Bound, Full
+from server.routing.budget import Budget
+from server.routing.journal import Journal
 from server.routing.plan import Candidate, Plan
 from server.routing.roster import Roster
+from server.routing.trial import Trial
+
+_P95 = 0.95
 
 
-class _Journal:
-    """The attempts of one call as they fail."""
+@dataclass(slots=True)
+class _Call:
+    """A call that is looking for its answer: who is left to ask, in order."""
 
-    def __init__(self, made: Plan) -> None:
-        self._plan = made
-        self._failed: list[Attempt] = []
-        self._retry_after: list[float] = []
-        self._started = 0.0
+    request: Request
+    journal: Journal
+    stream: bool
+    left: deque[Candidate]
 
-    def begin(self, deadline: Deadline) -> None:
-        """The next attempt begins. Raises `TimedOut` where the caller's deadline has passed."""
-        self._started = asyncio.get_running_loop().time()
-        if deadline is not None and self._started >= deadline:
-            raise TimedOut(
-                "The deadline passed before any provider answered.",
-                reason="deadline_passed",
-                model=self._plan.model or None,
-                attempts=(*self._failed, *self._plan.passed_over),
-            )
 
-    def failed(self, candidate: Candidate, error: AttemptFailed) -> None:
-        """The attempt failed."""
-        duration = asyncio.get_running_loop().time() - self._started
-        if error.retry_after is not None:
-            self._retry_after.append(error.retry_after)
-        self._failed.append(
-            Attempt(
-                provider=candidate.provider.id,
-                model=candidate.provider.target(candidate.model).model,
-                cause=error.cause,
-                message=error.message,
-                status=error.status,
-                duration_ms=round(duration * 1000, 3),
-                param=error.param,
-            )
-        )
+@dataclass(slots=True)
+class _Found:
+    """A trial that has given its first content, after so many seconds."""
 
-    def ended(self, candidate: Candidate, error: InterferenceError) -> InterferenceError:
-        """An error that ends the call within an attempt, with all attempts up to that one."""
-        cause: Cause = "timed_out" if isinstance(error, TimedOut) else "refused"
-        told = "did not answer before the deadline" if cause == "timed_out" else error.message
-        self.failed(candidate, AttemptFailed(cause, told, status=error.http_status))
-        error.attempts = (*self._failed, *self._plan.passed_over)
-        error.model = self._plan.model or None
-        return error
-
-    def all_failed(self) -> InterferenceError:
-        """The end of the list."""
-        return outcome.all_failed(
-            self._plan.model,
-            self._plan.passed_over,
-            self._failed,
-            min(self._retry_after, default=None),
-        )
-
-    def broken(self, candidate: Candidate, error: AttemptFailed) -> InterferenceError:
-        """A failure after content has left."""
-        return outcome.broken(candidate.model, candidate.provider.id, error, self._failed)
+    trial: Trial[Any]
+    first: Any
+    took: float
 
 
 class Router:
     """Answers requests with the providers of a roster. Raises `InterferenceError`."""
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, load: Load = Load()) -> None:  # noqa: B008 - frozen
         self._roster = roster
+        self._board = roster.board
+        self._calls = Bound(load.max_calls, load.max_queued, load.queue_wait)
+        self._hedges = Budget(load.hedge_share)
 
     def reconcile(self, request: CreateCompletionRequest, hints: Sequence[str]) -> None:
         """Takes hints out of a request where nobody takes them all: who does is preferred, not wanted."""
@@ -99,77 +67,175 @@ class Router:
                     request.ClearField(name)  # type: ignore[arg-type]
 
     @overload
-    async def answer(self, request: CreateCompletionRequest, deadline: Deadline) -> ChatCompletion: ...
+    async def answer(self, request: CreateCompletionRequest, journal: Journal) -> ChatCompletion: ...
     @overload
-    async def answer(self, request: CreateTextCompletionRequest, deadline: Deadline) -> TextCompletion: ...
+    async def answer(self, request: CreateTextCompletionRequest, journal: Journal) -> TextCompletion: ...
     @overload
     async def answer(
-        self, request: CreateEmbeddingsRequest, deadline: Deadline
+        self, request: CreateEmbeddingsRequest, journal: Journal
     ) -> CreateEmbeddingsResponse: ...
     @overload
-    async def answer(
-        self, request: GenerateImagesRequest, deadline: Deadline
-    ) -> GenerateImagesResponse: ...
-    async def answer(self, request: Request, deadline: Deadline) -> Answer:
+    async def answer(self, request: GenerateImagesRequest, journal: Journal) -> GenerateImagesResponse: ...
+    async def answer(self, request: Request, journal: Journal) -> Answer:
         """Answers whole; images in base64 where the request says so."""
-        made = plan.make(request, self._roster)
-        journal = _Journal(made)
-        for candidate in made.candidates:
-            journal.begin(deadline)
-            try:
-                return await attempt.whole(candidate, _ask(candidate, request), deadline)
-            except AttemptFailed as error:
-                journal.failed(candidate, error)
-            except InterferenceError as error:
-                raise journal.ended(candidate, error) from None
-        raise journal.all_failed()
+        async with self._admitted(request, journal):
+            found = await self._find(request, journal, stream=False)
+            answer: Answer = found.first
+            found.trial.succeeded()
+            await found.trial.close()
+        journal.done()
+        if not isinstance(answer, GenerateImagesResponse):
+            journal.used(answer.usage)
+        answer.routing.CopyFrom(journal.routing())
+        return answer
 
     @overload
     def stream(
-        self, request: CreateCompletionRequest, deadline: Deadline
+        self, request: CreateCompletionRequest, journal: Journal
     ) -> AsyncGenerator[ChatCompletionChunk, None]: ...
     @overload
     def stream(
-        self, request: CreateTextCompletionRequest, deadline: Deadline
+        self, request: CreateTextCompletionRequest, journal: Journal
     ) -> AsyncGenerator[TextCompletion, None]: ...
-    async def stream(self, request: StreamRequest, deadline: Deadline) -> AsyncGenerator[Chunk, None]:
+    async def stream(self, request: StreamRequest, journal: Journal) -> AsyncGenerator[Chunk, None]:
         """Answers in chunks. Raises before the first chunk or after any."""
-        made = plan.make(request, self._roster)
-        journal = _Journal(made)
-        for candidate in made.candidates:
-            committed = False
-            journal.begin(deadline)
+        async with self._admitted(request, journal):
+            found = await self._find(request, journal, stream=True)
+            trial: Trial[Chunk] = found.trial
             try:
-                async with aclosing(attempt.chunks(candidate, request, deadline)) as chunks:
-                    async for chunk in chunks:
-                        committed = True
-                        yield chunk
-                return
+                chunk: Chunk | None = found.first
+                found.first.routing.CopyFrom(journal.routing())
+                while chunk is not None:
+                    _note_end(chunk, trial, journal)
+                    yield chunk
+                    chunk = await anext(trial.rest, None)
+                trial.succeeded()
             except AttemptFailed as error:
-                journal.failed(candidate, error)
-                if committed:
-                    raise journal.broken(candidate, error) from None
+                trial.failed(error)
+                journal.failed(trial.candidate, error, trial.took)
+                raise journal.broken(trial.candidate, error) from None
             except InterferenceError as error:
-                raise journal.ended(candidate, error) from None
-        raise journal.all_failed()
+                trial.ended(error)
+                raise journal.ended(trial.candidate, error, trial.took) from None
+            finally:
+                await trial.close()
 
-
-async def _ask(candidate: Candidate, request: Request) -> Answer:
-    provider = candidate.provider
-    answer = await provider.driver.answer(request, provider.target(candidate.model))
-    if isinstance(request, GenerateImagesRequest) and isinstance(answer, GenerateImagesResponse):
-        if request.response_format == "b64_json" and not all(image.b64_json for image in answer.data):
-            raise AttemptFailed("broken_answer", "gave an address where base64 was asked for")
-        await asyncio.to_thread(_check_base64, answer)
-    return answer
-
-
-def _check_base64(made: GenerateImagesResponse) -> None:
-    """Raises `AttemptFailed` for an image that is none; takes away what makes a `data:` URL of one."""
-    for image in made.data:
-        if image.b64_json.startswith("data:"):
-            image.b64_json = image.b64_json.partition(",")[2]
+    @asynccontextmanager
+    async def _admitted(self, request: Request, journal: Journal) -> AsyncIterator[None]:
+        """Holds one of the places of the worker. Raises `RateLimited` where there is none."""
+        if request.HasField("timeout"):
+            journal.limit(request.timeout)
         try:
-            base64.b64decode(image.b64_json, validate=True)
-        except (binascii.Error, ValueError):
-            raise AttemptFailed("broken_answer", "gave an image that is not base64") from None
+            await self._calls.enter(journal.deadline)
+        except Full:
+            raise RateLimited(
+                f"The server answers {self._calls.limit} calls already, as many as it may. Try again.",
+                reason="overloaded",
+                retry_after=AGAIN,
+            ) from None
+        except TimeoutError:
+            raise TimedOut(
+                "The deadline passed before it was the call's turn.", reason="deadline_passed"
+            ) from None
+        try:
+            yield
+        finally:
+            self._calls.leave()
+
+    async def _find(self, request: Request, journal: Journal, *, stream: bool) -> _Found:
+        """Asks until somebody gives content."""
+        made = plan.make(request, self._roster)
+        journal.planned(made.model, made.passed_over)
+        call = _Call(request, journal, stream, deque(made.candidates))
+        self._hedges.earn()
+        delay = self._hedge_after(made, stream=stream)
+        if delay is None:
+            found = await self._ask(call)
+        else:
+            found = await race.first(
+                lambda: self._ask(call),
+                delay,
+                lambda: bool(call.left) and self._hedges.spend(),
+                lambda late: _drop(late, journal),
+            )
+        if found is None:
+            raise journal.all_failed()
+        journal.answered(found.trial.candidate, found.took)
+        return found
+
+    def _hedge_after(self, made: Plan, *, stream: bool) -> float | None:
+        """Seconds after which to start a second candidate; None: never."""
+        if made.hedge is None or len(made.candidates) < 2:
+            return None
+        if made.hedge.delay is not None:
+            return made.hedge.delay
+        first = made.candidates[0]
+        circuit = self._board.peek(first.provider.id, first.provider.own(first.model))
+        if circuit is None:
+            return None
+        seen = circuit.observed
+        return (seen.first_content if stream else seen.whole).percentile(_P95)
+
+    async def _ask(self, call: _Call) -> _Found | None:
+        """Asks those who are left, one after the other, until one gives content."""
+        while call.left:
+            candidate = call.left.popleft()
+            candidate.provider.retries.earn()
+            tries = 0
+            while True:
+                found, pause = await self._try(call, candidate, tries)
+                if found is not None:
+                    return found
+                if pause is None:
+                    break
+                await asyncio.sleep(pause)
+                tries += 1
+        return None
+
+    async def _try(
+        self, call: _Call, candidate: Candidate, tries: int
+    ) -> tuple[_Found | None, float | None]:
+        """Asks a candidate; gives what it found, or after how many seconds to ask it again, if at all."""
+        journal = call.journal
+        journal.check()
+        trial: Trial[Any] = Trial(candidate, call.request, journal, stream=call.stream)
+        try:
+            first = await trial.first(self._board)
+        except AttemptFailed as error:
+            trial.failed(error)
+            journal.failed(candidate, error, trial.took)
+            await trial.close()
+            return None, self._pause(call, candidate, error, tries)
+        except InterferenceError as error:
+            trial.ended(error)
+            await trial.close()
+            raise journal.ended(candidate, error, trial.took) from None
+        except BaseException:
+            journal.cancelled(candidate, trial.took)
+            await trial.close()
+            raise
+        return _Found(trial, first, trial.took or 0), None
+
+    def _pause(self, call: _Call, candidate: Candidate, error: AttemptFailed, tries: int) -> float | None:
+        pause = retry.pause(
+            candidate.provider.row.retry,
+            error,
+            tries,
+            last=not call.left,
+            remaining=call.journal.remaining,
+        )
+        return pause if pause is not None and candidate.provider.retries.spend() else None
+
+
+def _note_end(chunk: Chunk, trial: Trial[Chunk], journal: Journal) -> None:
+    """Tells the total with the last chunk, or the last two, where the usage comes alone."""
+    if trial.progress is not None and trial.progress.complete:
+        journal.done()
+        journal.used(chunk.usage)
+        chunk.routing.total_ms = journal.total_ms or 0
+
+
+async def _drop(late: _Found, journal: Journal) -> None:
+    """Ends a trial that gave its content too late."""
+    journal.cancelled(late.trial.candidate, late.took)
+    await late.trial.close()

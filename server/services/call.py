@@ -1,23 +1,79 @@
-"""What every servicer needs to know of a call: who calls, from where, and until when."""
+"""What every servicer needs to know of a call: who calls, from where, until when, and how it goes."""
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc.aio
 
-from server.errors import InvalidRequest, Unavailable
+from server.errors import InterferenceError, InvalidRequest, Unavailable
 from server.operations import Request
-from server.routing.attempt import Deadline
+from server.routing.journal import Journal
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-
-_MARGIN = 0.02  # seconds
+TIMEOUT = "x-request-timeout"
+MAX_TIMEOUT = 3600.0  # seconds
+_TIMEOUT = re.compile(r"([0-9]{1,8}(?:\.[0-9]{1,9})?)(ms|s|m|)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "": 1.0}
+# A moment before a gRPC deadline, at which gRPC ends the call itself and says nothing of the attempts.
+MARGIN = 0.02  # seconds
 
 # What a call's task is cancelled with when the server ends, and not because its caller left.
 ENDING = "the server is ending"
+
+
+@dataclass(slots=True)
+class Call:
+    """A running call: its headers (names in lower case; of a repeated one the last) and what became of it.
+
+    `rest` says whether Envoy transcoded it, `error` what it ended with, told in its stream or otherwise.
+    """
+
+    headers: Mapping[str, str]
+    rest: bool
+    journal: Journal = field(default_factory=Journal)
+    error: InterferenceError | None = None
+
+
+_current: ContextVar[Call] = ContextVar("call")
+
+
+def begin(context: Context) -> Call:
+    """Opens the call that the current task handles."""
+    headers = {key: str(value) for key, value in context.invocation_metadata() or ()}
+    call = Call(headers, "x-envoy-original-path" in headers)
+    _current.set(call)
+    return call
+
+
+def current() -> Call:
+    """The call that the current task handles."""
+    return _current.get()
+
+
+def set_deadline(call: Call, context: Context) -> None:
+    """Reads until when the call must be answered. Raises `InvalidRequest` for a timeout that is none."""
+    remaining = context.time_remaining()
+    if remaining is not None:
+        call.journal.limit(remaining - MARGIN)
+    if (given := call.headers.get(TIMEOUT)) is not None:
+        call.journal.limit(_seconds(given))
+
+
+def _seconds(given: str) -> float:
+    found = _TIMEOUT.fullmatch(given.strip())
+    seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+    if not 0 < seconds <= MAX_TIMEOUT:
+        raise InvalidRequest(
+            f"{TIMEOUT} must be a number of seconds up to {MAX_TIMEOUT:g}, or with a unit: 500ms, 2s, 1m.",
+            param=TIMEOUT,
+        )
+    return seconds
 
 
 @contextmanager
@@ -33,23 +89,18 @@ def ending() -> Iterator[None]:
         raise Unavailable("The server is being stopped. Try again.", reason="stopping") from None
 
 
-def metadata(context: Context) -> Mapping[str, str]:
-    """The call's headers, names in lower case; of a repeated one the last."""
-    return {key: str(value) for key, value in context.invocation_metadata() or ()}
-
-
-def chosen(context: Context) -> list[str]:
+def chosen() -> list[str]:
     """The providers that the path of a REST call names (`/api/{provider}/v1/...`)."""
-    given = metadata(context).get("x-interference-provider")
+    given = current().headers.get("x-interference-provider")
     names = list(dict.fromkeys((given or "").split()))
     if given is not None and not names:
         raise InvalidRequest("The path names no provider: /api/{provider}/v1/...", param="provider")
     return names
 
 
-def choose(request: Request, context: Context) -> None:
+def choose(request: Request) -> None:
     """Makes the path's providers those of the request. Raises `InvalidRequest` where that names others."""
-    if not (names := chosen(context)):
+    if not (names := chosen()):
         return
     if request.providers and list(dict.fromkeys(request.providers)) != names:
         raise InvalidRequest(
@@ -58,18 +109,3 @@ def choose(request: Request, context: Context) -> None:
             param="provider",
         )
     request.providers[:] = names
-
-
-def is_rest(headers: Mapping[str, str]) -> bool:
-    """Whether Envoy transcoded the call from REST."""
-    return "x-envoy-original-path" in headers
-
-
-def deadline(context: Context) -> Deadline:
-    """Until when to answer, on the event loop's clock; None where the caller waits for ever.
-
-    A moment before the caller's own deadline: at that, gRPC ends the call itself, and says nothing of the
-    attempts.
-    """
-    remaining = context.time_remaining()
-    return None if remaining is None else asyncio.get_running_loop().time() + remaining - _MARGIN

@@ -20,16 +20,16 @@ class Chat(ChatServicer):
     async def CreateCompletion(self, request: CreateCompletionRequest, context: Context) -> ChatCompletion:
         """Answers whole."""
         validate.not_streamed(request, "StreamCompletion")
-        call.choose(request, context)
+        call.choose(request)
         validate.chat(request)
-        return await self._router.answer(request, call.deadline(context))
+        return await self._router.answer(request, call.current().journal)
 
     async def StreamCompletion(
         self, request: CreateCompletionRequest, context: Context
     ) -> AsyncIterator[ChatCompletionChunk]:
         """Answers in chunks."""
-        call.choose(request, context)
+        call.choose(request)
         validate.chat(request)
-        chunks = self._router.stream(request, call.deadline(context))
-        async for chunk in told(chunks, ChatCompletionChunk, context):
+        chunks = self._router.stream(request, call.current().journal)
+        async for chunk in told(chunks, ChatCompletionChunk):
             yield chunk

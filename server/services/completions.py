@@ -21,16 +21,16 @@ class Completions(CompletionsServicer):
     ) -> TextCompletion:
         """Answers whole."""
         validate.not_streamed(request, "StreamTextCompletion")
-        call.choose(request, context)
+        call.choose(request)
         validate.text(request)
-        return await self._router.answer(request, call.deadline(context))
+        return await self._router.answer(request, call.current().journal)
 
     async def StreamTextCompletion(
         self, request: CreateTextCompletionRequest, context: Context
     ) -> AsyncIterator[TextCompletion]:
         """Answers in chunks."""
-        call.choose(request, context)
+        call.choose(request)
         validate.text(request)
-        chunks = self._router.stream(request, call.deadline(context))
-        async for chunk in told(chunks, TextCompletion, context):
+        chunks = self._router.stream(request, call.current().journal)
+        async for chunk in told(chunks, TextCompletion):
             yield chunk

@@ -17,6 +17,6 @@ class Embeddings(EmbeddingsServicer):
         self, request: CreateEmbeddingsRequest, context: Context
     ) -> CreateEmbeddingsResponse:
         """Embeds every input."""
-        call.choose(request, context)
+        call.choose(request)
         validate.embeddings(request)
-        return await self._router.answer(request, call.deadline(context))
+        return await self._router.answer(request, call.current().journal)

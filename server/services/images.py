@@ -32,11 +32,11 @@ class Images(ImagesServicer):
         self, request: GenerateImagesRequest, context: Context
     ) -> GenerateImagesResponse:
         """Makes images."""
-        call.choose(request, context)
+        call.choose(request)
         validate.images(request)
-        made = await self._router.answer(request, call.deadline(context))
+        made = await self._router.answer(request, call.current().journal)
         if request.response_format != "b64_json":
-            base = self._base(call.metadata(context))
+            base = self._base(call.current().headers)
             drawn = [image for image in made.data if not image.url]
             names = await self._media.put(*(base64.b64decode(image.b64_json) for image in drawn))
             for image, name in zip(drawn, names, strict=True):
@@ -59,7 +59,7 @@ class Images(ImagesServicer):
             "x-content-type-options": "nosniff",
             "content-security-policy": "default-src 'none'; sandbox",
         }
-        wanted = call.metadata(context).get("if-none-match", "")
+        wanted = call.current().headers.get("if-none-match", "")
         if wanted.strip() == "*" or item.etag in [
             tag.strip().removeprefix("W/") for tag in wanted.split(",")
         ]:

@@ -1,16 +1,19 @@
 """The Models service."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from interference.v1.models_pb2 import GetModelRequest, ListModelsRequest, ListModelsResponse, Model
 from interference.v1.models_pb2_grpc import ModelsServicer
+from server import operations
 from server.errors import NotFound
-from server.operations import CHAT, IMAGES
+from server.operations import CHAT, IMAGES, Operation
 from server.routing.roster import Provider, Roster
 from server.services import call, validate
 from server.services.call import Context
 
 _VISION = "vision"
+_OWNER = "interference"  # of a route
 # What a chat model can be asked for: the word, the request field that asks for it, and its value, if any.
 _WORDS = (
     ("tools", "tools", "function"),
@@ -20,6 +23,19 @@ _WORDS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A provider that has a model, and its public name of it."""
+
+    provider: Provider
+    model: str
+
+    def operations(self) -> Sequence[Operation]:
+        """What the provider does with the model; of one that is not on its list, what it may do."""
+        known = self.provider.operations().get(self.model)
+        return known or [one for one in operations.ALL if self.provider.may_have(self.model, one)]
+
+
 class Models(ModelsServicer):
     """Says what can be asked for."""
 
@@ -27,25 +43,27 @@ class Models(ModelsServicer):
         self._roster = roster
 
     async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
-        """Lists the models of all enabled providers, by id."""
-        having: dict[str, list[Provider]] = {}
-        for provider in self._asked(context):
+        """Lists the models of all enabled providers and the routes to them, by id."""
+        asked = self._asked(context)
+        having: dict[str, list[_Source]] = {}
+        for provider in asked:
             for name in provider.operations():
-                having.setdefault(name, []).append(provider)
-        data = [_described(name, having[name]) for name in sorted(having)]
-        return ListModelsResponse(object="list", data=data)
+                having.setdefault(name, []).append(_Source(provider, name))
+        models = {name: _described(name, sources) for name, sources in having.items()}
+        for name in self._roster.routes.named:
+            if (model := self._route(name, asked)) is not None:
+                models[name] = model
+        return ListModelsResponse(object="list", data=[models[name] for name in sorted(models)])
 
     async def GetModel(self, request: GetModelRequest, context: Context) -> Model:
         """Describes one model; `provider/model` describes it as that provider has it."""
         validate.model(request.model)
         asked = self._asked(context)
-        having = [provider for provider in asked if provider.has(request.model)]
-        if having:
-            return _described(request.model, having)
-        head, _, rest = request.model.partition("/")
-        having = [provider for provider in asked if provider.id == head and provider.has(rest)]
-        if having:
-            model = _described(rest, having)
+        model = self._model(request.model, asked)
+        if model is None:
+            head, _, rest = request.model.partition("/")
+            model = self._model(rest, [provider for provider in asked if provider.id == head])
+        if model is not None:
             model.id = request.model
             return model
         raise NotFound(
@@ -56,41 +74,61 @@ class Models(ModelsServicer):
             model=request.model,
         )
 
+    def _model(self, name: str, asked: Sequence[Provider]) -> Model | None:
+        """The route of this name, or else the model, where one of these providers has it."""
+        if (model := self._route(name, asked)) is not None:
+            return model
+        having = [_Source(provider, name) for provider in asked if provider.has(name)]
+        return _described(name, having) if having else None
+
+    def _route(self, name: str, asked: Sequence[Provider]) -> Model | None:
+        """A route, where one of these providers is a target that can be asked."""
+        if (route := self._roster.routes.named.get(name)) is None:
+            return None
+        enabled = {provider.id: provider for provider in asked}
+        having = [
+            _Source(provider, provider.public(target.model))
+            for target in route.targets
+            if (provider := enabled.get(target.provider)) is not None
+        ]
+        having = [source for source in having if source.operations()]
+        return _described(name, having, _OWNER) if having else None
+
     def _asked(self, context: Context) -> list[Provider]:
         """The providers that the path names, or all; those that are enabled."""
-        names = call.chosen(context)
+        names = call.chosen()
         chosen = [self._roster.named(name) for name in names] if names else self._roster
         return [provider for provider in chosen if provider.enabled]
 
 
-def _described(name: str, having: Sequence[Provider]) -> Model:
-    """A model as those who have it do, by priority."""
-    first = having[0].row
+def _described(name: str, having: Sequence[_Source], owner: str = "") -> Model:
+    """A model as those who have it do, the first that is asked first."""
+    first = having[0].provider.row
     words: dict[str, None] = {}
     params: dict[str, None] = {}
-    for provider in having:
-        words |= dict.fromkeys(_words(provider, name))
-        for operation in provider.operations()[name]:
-            params |= dict.fromkeys(provider.row.params_of(operation))
+    for source in having:
+        words |= dict.fromkeys(_words(source))
+        for operation in source.operations():
+            params |= dict.fromkeys(source.provider.row.params_of(operation))
     return Model(
         id=name,
         object="model",
-        owned_by=first.label or first.id,
+        owned_by=owner or first.label or first.id,
         image=IMAGES.name in words,
         vision=_VISION in words,
-        providers=[provider.id for provider in having],
+        providers=dict.fromkeys(source.provider.id for source in having),
         capabilities=words,
         params=params,
     )
 
 
-def _words(provider: Provider, name: str) -> Iterator[str]:
+def _words(source: _Source) -> Iterator[str]:
     """What a provider can do with a model."""
-    done = provider.operations()[name]
+    done, row = source.operations(), source.provider.row
     yield from (operation.name for operation in done)
-    if name in provider.vision_models:
+    if source.model in source.provider.vision_models:
         yield _VISION
     if CHAT in done:
         for word, param, value in _WORDS:
-            if param in provider.row.params and value not in provider.row.profile.refuses.get(param, ()):
+            if param in row.params and value not in row.profile.refuses.get(param, ()):
                 yield word

@@ -19,5 +19,5 @@ class Responses(ResponsesServicer):
 
     async def CreateResponse(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
         """Answers whole or in events, as the request says."""
-        async for part in translated.answer(read, request, self._router, context):
+        async for part in translated.answer(read, request, self._router):
             yield part

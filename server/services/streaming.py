@@ -6,16 +6,15 @@ from typing import TypeVar
 
 from server.operations import Chunk
 from server.services import call
-from server.services.call import Context
 from server.services.failure import as_interference, response
 
 C = TypeVar("C", bound=Chunk)
 
 
-async def told(chunks: AsyncGenerator[C, None], kind: type[C], context: Context) -> AsyncIterator[C]:
+async def told(chunks: AsyncGenerator[C, None], kind: type[C]) -> AsyncIterator[C]:
     """Gives the chunks on. Over gRPC, and before the first chunk, a failure is the call's status."""
-    rest = call.is_rest(call.metadata(context))
-    started = False
+    running = call.current()
+    rest, started = running.rest, False
     try:
         with call.ending():
             async with aclosing(chunks):
@@ -25,7 +24,8 @@ async def told(chunks: AsyncGenerator[C, None], kind: type[C], context: Context)
     except Exception as error:
         if not (rest and started):
             raise
-        failed = response(as_interference(error))
+        running.error = as_interference(error)
+        failed = response(running.error)
         yield kind(
             error=failed.error,
             provider=failed.provider,

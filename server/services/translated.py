@@ -10,28 +10,30 @@ from server.errors import InterferenceError, InvalidRequest
 from server.ingress.base import Asked, Reader
 from server.routing.router import Router
 from server.services import call, validate
-from server.services.call import Context
+from server.services.call import Call
 from server.services.failure import as_interference, response
 
 
-async def answer(read: Reader, body: HttpBody, router: Router, context: Context) -> AsyncIterator[HttpBody]:
+async def answer(read: Reader, body: HttpBody, router: Router) -> AsyncIterator[HttpBody]:
     """Answers a request of the dialect that `read` reads. Before its first message it fails as any call."""
     asked = read(body.data)
-    call.choose(asked.request, context)
+    call.choose(asked.request)
     with _in_its_words(asked):
         validate.chat(asked.request)
         router.reconcile(asked.request, asked.hints)
-    deadline = call.deadline(context)
+    running = call.current()
     if asked.stream:
-        async for events in _events(asked, router.stream(asked.request, deadline)):
+        async for events in _events(asked, router.stream(asked.request, running.journal), running):
             yield HttpBody(content_type="text/event-stream", data=events)
     else:
         with call.ending(), _in_its_words(asked):
-            completion: ChatCompletion = await router.answer(asked.request, deadline)
+            completion: ChatCompletion = await router.answer(asked.request, running.journal)
         yield HttpBody(content_type="application/json", data=asked.answer.whole(completion))
 
 
-async def _events(asked: Asked, chunks: AsyncGenerator[ChatCompletionChunk, None]) -> AsyncIterator[bytes]:
+async def _events(
+    asked: Asked, chunks: AsyncGenerator[ChatCompletionChunk, None], running: Call
+) -> AsyncIterator[bytes]:
     started = False
     try:
         with call.ending(), _in_its_words(asked):
@@ -44,7 +46,8 @@ async def _events(asked: Asked, chunks: AsyncGenerator[ChatCompletionChunk, None
     except Exception as error:
         if not started:
             raise
-        yield asked.answer.failed(response(as_interference(error)))
+        running.error = as_interference(error)
+        yield asked.answer.failed(response(running.error))
 
 
 @contextmanager

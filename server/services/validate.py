@@ -5,6 +5,7 @@ Ranges that vendors differ in are theirs to check.
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completions_pb2 import CreateTextCompletionRequest
@@ -15,7 +16,12 @@ from interference.v1.message_pb2 import ContentPart
 from server import forms
 from server.errors import InvalidRequest
 from server.operations import Request, StreamRequest
+from server.services.call import MAX_TIMEOUT
 
+if TYPE_CHECKING:
+    from interference.v1.routing_pb2 import Hedge, TimeLimits
+
+_LEAST = 0.001  # seconds
 _MAX_PROVIDERS = 32
 _MAX_ID = 64  # characters
 _MAX_MODEL = 256  # characters
@@ -136,6 +142,26 @@ def _providers(request: Request) -> None:
     for name in request.providers:
         provider(name)
     model(request.model)
+    _steering(request)
+
+
+def _steering(request: Request) -> None:
+    """How long the request may take, and when it hedges."""
+    _seconds(request, "timeout", "timeout")
+    for name in ("time_limits", "hedge"):
+        if not request.HasField(name):
+            continue
+        given: TimeLimits | Hedge = getattr(request, name)
+        if given.extra_json:
+            raise _wrong(name, f"has members that are not known: {given.extra_json[:100]}")
+        for field in given.DESCRIPTOR.fields:
+            if field.name != "extra_json":
+                _seconds(given, field.name, f"{name}.{field.name}", least=0 if name == "hedge" else _LEAST)
+
+
+def _seconds(message: Any, name: str, where: str, least: float = _LEAST) -> None:
+    if message.HasField(name) and not least <= getattr(message, name) <= MAX_TIMEOUT:
+        raise _wrong(where, f"must be {least:g} to {MAX_TIMEOUT:g} seconds")
 
 
 def _part(part: ContentPart, where: str) -> None:

@@ -35,6 +35,5 @@ def edge(worker: StubWorker, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def calls(worker: StubWorker) -> Calls:
     """What the worker gets from now on."""
-    worker.calls.requests.clear()
-    worker.calls.metadata.clear()
+    worker.calls.clear()
     return worker.calls

@@ -30,6 +30,7 @@ class LuaEdge:
         self._shape_events = self.runtime.globals()[b"shape_events"]
         self._shape_answer = self.runtime.globals()[b"shape_answer"]
         self._shape_logprobs = self.runtime.globals()[b"shape_logprobs"]
+        self._time_limit = self.runtime.globals()[b"time_limit"]
         self._split_provider = self.runtime.globals()[b"split_provider"]
 
     def lift(self, body: bytes, message: str = CHAT) -> tuple[bytes | None, Any]:
@@ -49,6 +50,11 @@ class LuaEdge:
 
     def shape_logprobs(self, text: bytes) -> bytes:
         return bytes(self._shape_logprobs(text))
+
+    def time_limit(self, grpc_timeout: bytes | None, request_timeout: bytes | None) -> tuple[Any, Any]:
+        """The one header that stands for both, and what is wrong; either may be None."""
+        found = self._time_limit(grpc_timeout, request_timeout)
+        return found[:2] if isinstance(found, tuple) else (found, None)
 
     def split_provider(self, path: str) -> tuple[str, str]:
         """The path without the provider, and the provider; empty where there is none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,15 +36,21 @@ from interference.v1 import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
 
+TOLD = (
+    ("x-interference-provider", "B"),
+    ("x-interference-attempts", '"A";cause=rate_limited;duration_ms=3.1, "B";duration_ms=12.0'),
+)
+OTHER = ("x-interference-other", "1")  # is for nobody
 ABORTED = grpc.StatusCode.ABORTED
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -53,10 +60,19 @@ class Calls:
 
     requests: list[Any] = field(default_factory=list)
     metadata: list[dict[str, str]] = field(default_factory=list)
+    remaining: list[float | None] = field(default_factory=list)  # seconds until gRPC's own deadline
+    streamed: int = 0  # chunks of endless streams
+    heard: Callable[[], object] = lambda: None
+
+    def clear(self) -> None:
+        for some in (self.requests, self.metadata, self.remaining):
+            some.clear()
 
     def add(self, request: Any, context: Context) -> None:
         self.requests.append(request)
         self.metadata.append({key: str(value) for key, value in context.invocation_metadata() or ()})
+        self.remaining.append(context.time_remaining())
+        self.heard()
 
 
 def status_details() -> bytes:
@@ -74,8 +90,8 @@ def status_details() -> bytes:
     return bytes(status.SerializeToString())
 
 
-async def fail(model: str, context: Context) -> None:
-    """Fails as the model's name says; returns where it says nothing."""
+async def answer_as(model: str, context: Context) -> None:
+    """Fails, or sends headers, as the model's name says; returns where it says nothing."""
     details = ("grpc-status-details-bin", status_details())
     if model == "unknown":
         await context.abort(NOT_FOUND, "x", trailing_metadata=(details,))
@@ -87,6 +103,12 @@ async def fail(model: str, context: Context) -> None:
     if model == "cached":
         not_modified = (("x-interference-status", "304"), ("etag", '"e"'))
         await context.abort(ABORTED, "x", trailing_metadata=not_modified)
+    if model == "told":
+        await context.send_initial_metadata((*TOLD, OTHER))
+    if model == "failed":
+        await context.abort(UNAVAILABLE, "x", trailing_metadata=(details, TOLD[1], OTHER))
+    if model == "slow":
+        await asyncio.sleep(60)
     if model == "silent":
         await context.abort(UNIMPLEMENTED, "")
 
@@ -99,16 +121,18 @@ class Chat(chat_pb2_grpc.ChatServicer):
         self, request: chat_pb2.CreateCompletionRequest, context: Context
     ) -> completion_pb2.ChatCompletion:
         self.calls.add(request, context)
-        await fail(request.model, context)
-        if request.model == "slow":
-            await asyncio.sleep(60)
+        await answer_as(request.model, context)
         return completion_pb2.ChatCompletion(id="1", object="chat.completion", model=request.model)
 
     async def StreamCompletion(  # noqa: N802
         self, request: chat_pb2.CreateCompletionRequest, context: Context
     ) -> AsyncIterator[completion_pb2.ChatCompletionChunk]:
         self.calls.add(request, context)
-        await fail(request.model, context)
+        await answer_as(request.model, context)
+        while request.model == "endless":
+            self.calls.streamed += 1
+            delta = completion_pb2.AnswerMessage(content="x" * 16_384)
+            yield completion_pb2.ChatCompletionChunk(choices=[completion_pb2.ChunkChoice(delta=delta)])
         for index in range(3):
             delta = completion_pb2.AnswerMessage(content=f"data: {{}}\n\n{index}")
             choice = completion_pb2.ChunkChoice(index=0, delta=delta)
@@ -128,7 +152,7 @@ class Embeddings(embeddings_pb2_grpc.EmbeddingsServicer):
         self, request: embeddings_pb2.CreateEmbeddingsRequest, context: Context
     ) -> embeddings_pb2.CreateEmbeddingsResponse:
         self.calls.add(request, context)
-        await fail(request.model, context)
+        await answer_as(request.model, context)
         one = embeddings_pb2.Embedding(index=0, embedding_base64="AAAA")
         if request.encoding_format == "float":
             one = embeddings_pb2.Embedding(index=0, embedding=[0.1, 2])
@@ -143,7 +167,7 @@ class Messages(messages_pb2_grpc.MessagesServicer):
         self, request: httpbody_pb2.HttpBody, context: Context
     ) -> AsyncIterator[httpbody_pb2.HttpBody]:
         self.calls.add(request, context)
-        await fail(json.loads(request.data)["model"], context)
+        await answer_as(json.loads(request.data)["model"], context)
         for word in (b"event: a\ndata: {}\n\n", b"event: b\ndata: {}\n\n"):
             yield httpbody_pb2.HttpBody(content_type="text/event-stream", data=word)
 
@@ -162,7 +186,7 @@ class Models(models_pb2_grpc.ModelsServicer):
         self, request: models_pb2.GetModelRequest, context: Context
     ) -> models_pb2.Model:
         self.calls.add(request, context)
-        await fail(request.model, context)
+        await answer_as(request.model, context)
         return models_pb2.Model(id=request.model)
 
 
@@ -181,8 +205,14 @@ class Providers(providers_pb2_grpc.ProvidersServicer):
         self, request: providers_pb2.GetProviderRequest, context: Context
     ) -> providers_pb2.ProviderDetails:
         self.calls.add(request, context)
-        await fail(request.provider, context)
+        await answer_as(request.provider, context)
         return providers_pb2.ProviderDetails(id=request.provider)
+
+    async def WatchProviders(  # noqa: N802
+        self, request: providers_pb2.WatchProvidersRequest, context: Context
+    ) -> AsyncIterator[providers_pb2.WatchProvidersResponse]:
+        self.calls.add(request, context)
+        yield providers_pb2.WatchProvidersResponse()
 
 
 class Images(images_pb2_grpc.ImagesServicer):
@@ -200,7 +230,7 @@ class Images(images_pb2_grpc.ImagesServicer):
         self, request: images_pb2.GetMediaRequest, context: Context
     ) -> httpbody_pb2.HttpBody:
         self.calls.add(request, context)
-        await fail(request.name, context)
+        await answer_as(request.name, context)
         exact = [("x-interference-status", "304")] if request.name == "known" else []
         metadata = (("etag", '"e"'), ("cache-control", "max-age=9"), *exact)
         await context.send_initial_metadata(metadata)
@@ -240,3 +270,21 @@ class StubWorker:
         health_pb2_grpc.add_HealthServicer_to_server(servicer, self._server)
         self.port = self._server.add_insecure_port("127.0.0.1:0")
         await self._server.start()
+
+
+def main() -> None:
+    """Serves in a process of its own: prints the port, and then a line for each call."""
+    stub = StubWorker()
+    stub.calls.heard = lambda: _say("called")
+    stub.start()
+    _say(str(stub.port))
+    threading.Event().wait()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

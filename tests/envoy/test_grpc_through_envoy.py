@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from interference.v1 import chat_pb2, chat_pb2_grpc, models_pb2, models_pb2_grpc
+from interference.v1 import (
+    chat_pb2,
+    chat_pb2_grpc,
+    images_pb2,
+    images_pb2_grpc,
+    models_pb2,
+    models_pb2_grpc,
+)
 from tests.envoy.real_envoy import running
+from tests.envoy.stub_worker import TOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +27,7 @@ if TYPE_CHECKING:
     from tests.envoy.real_envoy import Edge
     from tests.envoy.stub_worker import Calls
 
+LIMIT = 2_000_000  # as in conftest.py
 CreateCompletionRequest = chat_pb2.CreateCompletionRequest
 
 
@@ -86,11 +95,51 @@ def test_grpc_web_passes(edge: Edge, calls: Calls) -> None:
     assert b"grpc-status:0" in answer.body.replace(b" ", b"")
 
 
+def test_grpc_callers_are_told_who_answered(channel: grpc.Channel) -> None:
+    call = chat_pb2_grpc.ChatStub(channel).StreamCompletion(
+        CreateCompletionRequest(model="told"), timeout=5
+    )
+    metadata: Any = call.initial_metadata()
+    assert set(TOLD) <= {(key, value) for key, value in metadata}
+
+
+def test_pages_are_told_who_answered_over_grpc_web(edge: Edge) -> None:
+    request = frame(CreateCompletionRequest(model="told").SerializeToString())
+    answer = edge("POST", PATH, request, {**WEB, "origin": "http://localhost:3000"})
+    assert dict(TOLD).items() <= answer.headers.items()
+    assert answer.headers["access-control-expose-headers"] == "*"
+
+
 def test_grpc_web_of_another_page_is_refused(edge: Edge, calls: Calls) -> None:
     answer = edge("POST", PATH, frame(b""), {**WEB, "origin": "https://example.org"})
     assert answer.headers["grpc-status"] == "7"
     assert "example.org" in answer.headers["grpc-message"]
     assert not calls.requests
+
+
+def test_messages_may_be_large_both_ways(edge: Edge, calls: Calls) -> None:
+    unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+    request = images_pb2.GenerateImagesRequest(prompt="p" * 8_000_000, n=12)
+    with grpc.insecure_channel(f"127.0.0.1:{edge.port}", unlimited) as large:
+        answer = images_pb2_grpc.ImagesStub(large).GenerateImages(request, timeout=10)
+    assert len(answer.data[0].b64_json) == 12_000_000
+    assert calls.requests[-1] == request
+
+
+def test_rest_over_http2_may_have_a_body_as_large_as_the_limit(edge: Edge, tmp_path: Path) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl speaks HTTP/2 here, and is not installed")
+    body = tmp_path / "body.json"
+    body.write_text('{"model":"' + "m" * (LIMIT - 12) + '"}')
+    url = f"http://127.0.0.1:{edge.port}/v1/chat/completions"
+    done = subprocess.run(
+        [curl, "-si", "--http2-prior-knowledge", "--data-binary", f"@{body}", url],
+        capture_output=True,
+        timeout=10,
+        check=True,
+    )
+    assert done.stdout.startswith(b"HTTP/2 200")
 
 
 def test_rest_over_http2_ends_without_trailers_of_grpc(edge: Edge) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
@@ -17,6 +18,7 @@ from interference_edge.openapi import comments as openapi_comments
 from interference_edge.openapi import document as openapi
 from interference_edge.openapi import facts as openapi_facts
 from interference_edge.openapi import library as openapi_library
+from tests.envoy.lua_edge import LuaEdge
 from tests.envoy.real_envoy import DESCRIPTOR, ROOT, Edge
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def test_the_document_is_valid(document: Any) -> None:
 
 def test_every_reference_leads_somewhere_and_every_schema_is_used(document: Any) -> None:
     text = json.dumps(document)
-    for section in ("schemas", "responses"):
+    for section in ("schemas", "responses", "headers"):
         for name in document["components"][section]:
             assert f'"#/components/{section}/{name}"' in text
 
@@ -225,6 +227,25 @@ def test_json_text_is_told_to_be_the_value_itself(schemas: Any) -> None:
     assert parameters["description"].endswith("Over REST it is no text but the JSON value itself.")
 
 
+@pytest.mark.parametrize(
+    ("message", "name", "limits"),
+    [
+        ("CreateCompletionRequest", "timeout", {"minimum": 0.001, "maximum": 3600}),
+        ("TimeLimits", "first_content", {"minimum": 0.001, "maximum": 3600}),
+        ("Hedge", "delay", {"minimum": 0, "maximum": 3600}),
+    ],
+)
+def test_times_have_their_limits(schemas: Any, message: str, name: str, limits: Any) -> None:
+    told = schemas[message]["properties"][name]
+    known = {"type": ["number", "null"], "format": "double", **limits}
+    assert {key: value for key, value in told.items() if key != "description"} == known
+
+
+@pytest.mark.parametrize("message", ["TimeLimits", "Hedge"])
+def test_members_that_nobody_could_be_sent_are_refused(schemas: Any, message: str) -> None:
+    assert schemas[message]["additionalProperties"] is False
+
+
 def test_members_that_a_request_does_not_know_are_taken(schemas: Any) -> None:
     request = schemas["CreateCompletionRequest"]
     assert "extra_json" not in json.dumps(schemas)
@@ -246,6 +267,52 @@ def test_a_resource_has_all_of_its_fields_and_another_answer_those_that_are_alwa
     assert set(schemas["Model"]["required"]) == schemas["Model"]["properties"].keys()
     assert schemas["Choice"]["required"] == ["index", "message"]
     assert "required" not in schemas["Usage"]
+
+
+def test_what_may_be_unset_is_not_always_there(schemas: Any) -> None:
+    assert schemas["Health"]["required"] == ["provider", "model", "state", "reason"]
+
+
+def test_an_answer_tells_of_its_attempts(schemas: Any) -> None:
+    attempts = schemas["Routing"]["properties"]["attempts"]
+    assert attempts["items"] == {"$ref": "#/components/schemas/Attempt"}
+    assert schemas["Attempt"]["required"] == ["provider"]
+    for answer in ("ChatCompletion", "ChatCompletionChunk", "TextCompletion", "GenerateImagesResponse"):
+        assert schemas[answer]["properties"]["routing"]["$ref"] == "#/components/schemas/Routing"
+
+
+MODEL_CALLS = [
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/images/generate",
+]
+
+
+@pytest.mark.parametrize("path", MODEL_CALLS)
+def test_a_model_call_takes_a_time_limit_and_tells_who_was_asked(document: Any, path: str) -> None:
+    post = document["paths"][path]["post"]
+    assert [(one["name"], one["in"]) for one in post["parameters"]] == [("x-request-timeout", "header")]
+    told = {"x-interference-provider", "x-interference-attempts"}
+    assert post["responses"]["200"]["headers"].keys() == told
+    for status in ("404", "429", "503", "504"):
+        name = post["responses"][status]["$ref"].rpartition("/")[2]
+        assert "x-interference-attempts" in document["components"]["responses"][name]["headers"]
+
+
+def test_other_calls_take_none(document: Any) -> None:
+    get = document["paths"]["/v1/models"]["get"]
+    assert "parameters" not in get
+    assert "headers" not in get["responses"]["200"]
+
+
+@pytest.mark.parametrize("value", ["2", "0.5", "500ms", "1.5m", "1e3", ".5", "5h", "-1", ""])
+def test_the_time_limit_is_described_as_the_edge_reads_it(document: Any, value: str) -> None:
+    parameter = document["paths"]["/v1/messages"]["post"]["parameters"][0]
+    _, wrong = LuaEdge().time_limit(None, value.encode())
+    assert bool(re.search(parameter["schema"]["pattern"], value)) is (wrong is None)
 
 
 def test_two_fields_that_are_shown_under_one_name_are_one_property(schemas: Any) -> None:

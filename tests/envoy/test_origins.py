@@ -26,6 +26,16 @@ def test_a_page_of_this_machine_may_call(edge: Edge, origin: str) -> None:
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, origin)
 
 
+@pytest.mark.parametrize("model", ["told", "failed", "limited"])
+def test_a_page_can_read_every_header(edge: Edge, model: str) -> None:
+    headers = edge.chat({"model": model}, {"origin": "http://localhost:3000"}).headers
+    # The star stands for all, as no page sends cookies here:
+    # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
+    assert headers["access-control-expose-headers"] == "*"
+    assert "access-control-allow-credentials" not in headers
+    assert "x-request-id" in headers
+
+
 def test_an_allowed_page_can_read_errors(edge: Edge) -> None:
     for body in (b"{", b'{"n":"x"}', b'{"model":"unknown"}'):
         answer = edge.chat(body, {"origin": "http://localhost:3000"})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,13 +46,6 @@ def test_a_wrong_body_is_400(edge: Edge, calls: Calls, body: bytes, reason: str)
 
 def test_no_body_is_400(edge: Edge) -> None:
     assert edge("POST", "/v1/chat/completions").error["code"] == "invalid_request"
-
-
-@pytest.mark.parametrize("timeout", ["bogus", "5", "123456789S", "1.5S", "-1S"])
-def test_a_wrong_time_limit_is_400(edge: Edge, timeout: str) -> None:
-    answer = edge("GET", "/v1/models", headers={"grpc-timeout": timeout})
-    assert answer.status == 400
-    assert "grpc-timeout" in answer.error["message"]
 
 
 @pytest.mark.parametrize(
@@ -171,17 +163,3 @@ def test_half_a_request_is_408_in_the_end(tmp_path: Path) -> None:
     with running(tmp_path, 1, ready=False, upload_timeout=0.3) as edge:
         answer = edge.raw(HEAD + b"content-length: 9\r\n\r\n{")
     assert (answer.status, answer.error["type"]) == (408, "timeout_error")
-
-
-def test_no_worker_is_503(tmp_path: Path) -> None:
-    with running(tmp_path, 1, ready=False) as edge:
-        for body in ({"model": "m"}, {"model": "m", "stream": True}):
-            answer = edge.chat(body)
-            assert (answer.status, answer.error["type"]) == (503, "api_error")
-
-
-def test_the_callers_deadline_is_the_workers(edge: Edge) -> None:
-    started = time.monotonic()
-    answer = edge.chat({"model": "slow"}, {"grpc-timeout": "200m"})
-    assert (answer.status, answer.error["type"]) == (504, "timeout_error")
-    assert time.monotonic() - started < 5

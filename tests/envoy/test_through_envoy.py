@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.envoy.stub_worker import TOLD
+
 if TYPE_CHECKING:
     from tests.envoy.real_envoy import Edge
     from tests.envoy.stub_worker import Calls
@@ -167,6 +169,33 @@ def test_nothing_of_grpc_or_envoy_leaks(edge: Edge, model: str, stream: bool) ->
     headers = edge.chat({"model": model, "stream": stream}).headers
     assert not [name for name in headers if name.startswith(("grpc-", "x-envoy-", "x-interference-"))]
     assert not {"server", "trailer"} & headers.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "stream"),
+    [
+        pytest.param("/v1/chat/completions", False, id="unary"),
+        pytest.param("/v1/chat/completions", True, id="stream"),
+        pytest.param("/api/B/v1/chat/completions", False, id="below a provider"),
+        pytest.param("/v1/messages", True, id="another dialect"),
+        pytest.param("/v1/embeddings", False, id="an answer that is shaped anew"),
+    ],
+)
+def test_callers_are_told_who_answered_and_who_was_asked(edge: Edge, path: str, stream: bool) -> None:
+    answer = edge("POST", path, {"model": "told"} | ({"stream": True} if stream else {}))
+    assert answer.status == 200
+    assert ours(answer.headers) == dict(TOLD)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_callers_are_told_who_failed(edge: Edge, stream: bool) -> None:
+    answer = edge.chat({"model": "failed", "stream": stream})
+    assert answer.status == 503
+    assert ours(answer.headers) == dict(TOLD[1:])
+
+
+def ours(headers: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name.startswith("x-interference-")}
 
 
 def test_headers_reach_the_worker_but_for_the_edges_own(edge: Edge, calls: Calls) -> None:

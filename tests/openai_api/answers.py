@@ -31,8 +31,9 @@ def told(required: Members | None = None, /, **optional: Strategy) -> Strategy:
 
 
 _FUNCTION = told({"name": TEXT, "arguments": TEXT})
-_CALL = told({"id": WORD, "type": "function", "function": _FUNCTION}) | told(
-    {"id": WORD, "type": "custom", "custom": told({"name": TEXT, "input": TEXT})}
+_ID = WORD.filter(lambda word: word != "null")  # which is Mistral's word for none
+_CALL = told({"id": _ID, "type": "function", "function": _FUNCTION}) | told(
+    {"id": _ID, "type": "custom", "custom": told({"name": TEXT, "input": TEXT})}
 )
 # Ids are a call's alone: one that another call has is made anew.
 _CALLS = st.lists(_CALL, max_size=3, unique_by=lambda call: str(call["id"]))

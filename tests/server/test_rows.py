@@ -15,7 +15,7 @@ params:
 
 
 def read(text: str) -> dict[str, rows.Row]:
-    return rows.read(text, "mine.yaml", drivers.NAMES)
+    return rows.read(rows.parse(text, "mine.yaml"), "mine.yaml", drivers.NAMES)
 
 
 def test_a_row_takes_named_sets_of_parameters() -> None:
@@ -66,6 +66,13 @@ def test_a_row_that_lists_no_parameters_takes_all() -> None:
         pytest.param("providers: [{id: A, driver: echo, modles: []}]", "modles", id="misspelt"),
         pytest.param("providers: [{id: A, driver: echo, priority: high}]", "row A: priority:", id="type"),
         pytest.param("providers: [{id: A, driver: echo, limits: {idle: 0}}]", "limits.idle", id="limit"),
+        pytest.param("providers: [{id: A, driver: echo, breaker: {rate: 2}}]", "breaker.rate:", id="rate"),
+        pytest.param(
+            "providers: [{id: A, driver: echo, retry: {times: 11}}]", "retry.times:", id="retries"
+        ),
+        pytest.param(
+            "providers: [{id: A, driver: echo, concurrency: {limit: -1}}]", "concurrency.limit:", id="bound"
+        ),
         pytest.param("providers: [{id: A, driver: echo, params: [heat]}]", "params: heat", id="parameter"),
         pytest.param("providers: [{id: A, driver: echo, params: ['@x']}]", "no set is named @x", id="set"),
         pytest.param("providers: [{id: A, driver: echo, key_env: a-b}]", "row A: key_env:", id="variable"),
@@ -98,7 +105,7 @@ def test_ids_that_differ_by_case_alone_are_refused() -> None:
 
 
 def test_the_shipped_catalog_has_the_providers_that_people_use() -> None:
-    catalog = {row.id: row for row in load_catalog(Settings(), drivers.NAMES)}
+    catalog = {row.id: row for row in load_catalog(Settings(), drivers.NAMES).providers}
     assert catalog.keys() >= {
         *("OpenAI", "HuggingChat", "Groq", "OpenRouter", "Together", "Mistral", "DeepSeek", "xAI"),
         *("Cerebras", "Fireworks", "DeepInfra", "Perplexity", "NVIDIA", "Gemini", "AzureOpenAI"),

@@ -9,7 +9,7 @@ import json
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from interference_edge.openapi import errors, operations, route, schemas
+from interference_edge.openapi import errors, headers, operations, route, schemas
 from interference_edge.openapi import library as libraries
 from interference_edge.openapi.library import simple
 
@@ -62,6 +62,7 @@ def document(descriptor: bytes) -> Document:
         "components": {
             "schemas": schemas.components(library) | {"AnthropicErrorResponse": errors.ANTHROPIC},
             "responses": errors.components(),
+            "headers": headers.COMPONENTS,
             "securitySchemes": {
                 "bearerAuth": {"type": "http", "scheme": "bearer", "description": _KEY},
                 "apiKeyAuth": {

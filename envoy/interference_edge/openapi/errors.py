@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from interference_edge.openapi.headers import ATTEMPTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 _RETRY: Schema = {
     "retry-after": {
-        "description": "In how many seconds to try again, where a provider said it.",
+        "description": "In how many seconds to try again, where that is known.",
         "schema": {"type": "integer", "minimum": 1},
     }
 }
@@ -22,20 +24,26 @@ _ALLOW: Schema = {"allow": {"description": "The methods that it takes.", "schema
 
 # status: what it means, and the headers that it may have
 STATUSES: dict[str, tuple[str, Schema]] = {
-    "400": ("The request is malformed or wrong; `error.param` is the member at fault.", {}),
+    "400": ("The request is malformed or wrong; `error.param` is the member at fault.", ATTEMPTS),
     "401": ("This service asks for a key, and the one given is missing or wrong.", {}),
     "403": ("A web page of an origin that the settings do not name may not call.", {}),
-    "404": ("There is no such path, provider, model or image.", {}),
+    "404": ("There is no such path, provider, model or image.", ATTEMPTS),
     "405": ("The path does not take this method.", _ALLOW),
     "408": ("The request did not arrive in time.", {}),
-    "413": ("The body is too large, for this service or for the provider.", {}),
-    "422": ("A provider refused the request as it is: it is well formed, and wrong.", {}),
-    "429": ("Every provider that could answer is limiting its callers.", _RETRY),
+    "413": ("The body is too large, for this service or for the provider.", ATTEMPTS),
+    "422": ("A provider refused the request as it is: it is well formed, and wrong.", ATTEMPTS),
+    "429": (
+        "Every provider that could answer is limiting its callers, or the service is full.",
+        _RETRY | ATTEMPTS,
+    ),
     "431": ("The headers are too large.", {}),
-    "4XX": ("A provider refused the request as it is; the status is that of its answer.", {}),
+    "4XX": ("A provider refused the request as it is; the status is that of its answer.", ATTEMPTS),
     "500": ("A defect of the service.", {}),
-    "503": ("Every provider that could answer failed, or the service is being started or stopped.", _RETRY),
-    "504": ("The deadline of the caller, or the time limit of every provider, has passed.", {}),
+    "503": (
+        "Every provider that could answer failed, or the service is being started or stopped.",
+        _RETRY | ATTEMPTS,
+    ),
+    "504": ("The deadline of the caller, or the time limit of every provider, has passed.", ATTEMPTS),
 }
 _EVERYWHERE = ("400", "401", "403", "404", "405", "431", "500", "503", "504")
 _WITH_A_BODY = ("408", "413", "422", "429", "4XX")

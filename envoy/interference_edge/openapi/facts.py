@@ -19,15 +19,18 @@ PROVIDERS: Schema = {
         {"type": "array", "items": {"type": "string", **_PROVIDER}, "maxItems": 32},
     ]
 }
+_TIME: Schema = {"minimum": 0.001, "maximum": 3600}
 # Joined with the schema of the field's value.
 LIMITS: dict[str, Schema] = {
     "CreateCompletionRequest.model": _MODEL,
     "CreateCompletionRequest.messages": {"minItems": 1, "maxItems": 20_000},
     "CreateCompletionRequest.tools": {"maxItems": 2_000},
     "CreateCompletionRequest.n": {"minimum": 1, "maximum": 128},
+    "CreateCompletionRequest.timeout": _TIME,
     "CreateTextCompletionRequest.model": _MODEL,
     "CreateTextCompletionRequest.prompt": {"minItems": 1, "maxItems": 2_048},
     "CreateTextCompletionRequest.n": {"minimum": 1, "maximum": 128},
+    "CreateTextCompletionRequest.timeout": _TIME,
     "GenerateImagesRequest.model": _MODEL,
     "GenerateImagesRequest.n": {"minimum": 1, "maximum": 10},
     "GenerateImagesRequest.size": {"pattern": "^([1-9][0-9]{0,4}x[1-9][0-9]{0,4}|auto)$"},
@@ -36,13 +39,22 @@ LIMITS: dict[str, Schema] = {
     "GenerateImagesRequest.response_format": {"enum": ["url", "b64_json", ""]},
     "GenerateImagesRequest.partial_images": {"const": 0},
     "GenerateImagesRequest.stream": {"const": False},
+    "GenerateImagesRequest.timeout": _TIME,
     "CreateEmbeddingsRequest.model": _MODEL,
     "CreateEmbeddingsRequest.input": {"minItems": 1, "maxItems": 2_048},
     "CreateEmbeddingsRequest.encoding_format": {"enum": ["float", "base64", ""]},
     "CreateEmbeddingsRequest.dimensions": {"minimum": 1},
+    "CreateEmbeddingsRequest.timeout": _TIME,
+    "TimeLimits.connect": _TIME,
+    "TimeLimits.first_content": _TIME,
+    "TimeLimits.idle": _TIME,
+    "Hedge.delay": {"minimum": 0, "maximum": 3600},
     "GetModelRequest.model": _MODEL,
     "GetProviderRequest.provider": _PROVIDER,
 }
+
+# Messages whose unknown members nobody could be sent: they are refused.
+CLOSED = frozenset({"TimeLimits", "Hedge"})
 
 # Messages of whose cases (their `discriminator` option) the server wants exactly one.
 EXCLUSIVE = frozenset({"ContentPart"})
@@ -79,7 +91,7 @@ ALWAYS: dict[str, tuple[str, ...]] = {
     "GenerateImagesResponse": ("created", "data", "model", "provider"),
     "ErrorResponse": ("error",),
     "Error": ("message", "type", "param", "code"),
-    "Attempt": ("provider", "cause", "message"),
+    "Attempt": ("provider",),  # the one that answered has no cause
 }
 # Fields of answers that are there, and null where there is nothing to say.
 NULL = frozenset({"Error.param", "Error.code"})

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from interference_edge.contract import HTTP_BODY, PACKAGE
-from interference_edge.openapi import comments, errors, facts, schemas
+from interference_edge.openapi import comments, errors, facts, headers, schemas
 from interference_edge.openapi.library import ERROR, simple
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def _parameters(library: Library, route: Route) -> Iterator[Schema]:
 
 
 def _headers(route: Route) -> Iterator[Schema]:
+    if route.has_body:
+        yield headers.TIMEOUT
     if route.http_body and not route.has_body:
         yield {
             "name": "if-none-match",
@@ -134,7 +136,7 @@ def _answers(library: Library, route: Route) -> Schema:
             _JSON: {"schema": {"type": "object", "required": list(members)}},
             _EVENTS: {"schema": _NAMED_EVENT},
         }
-        return {"200": {"description": _WITH_STREAM, "content": content}}
+        return {"200": {"description": _WITH_STREAM, "headers": headers.ANSWERED, "content": content}}
     schema = schemas.answer(library.output[route.rpc])
     if route.server_streaming:
         schema = {"type": "array", "items": schema}
@@ -142,7 +144,8 @@ def _answers(library: Library, route: Route) -> Schema:
     if sibling := library.streams.get(route.rpc):
         content[_EVENTS] = {"schema": _events(library.output[sibling])}
     text = _WITH_STREAM if len(content) > 1 else comments.link(_told(library, route))[0]
-    return {"200": {"description": text, "content": content}}
+    told = {"headers": headers.ANSWERED} if route.has_body else {}
+    return {"200": {"description": text, **told, "content": content}}
 
 
 _NAMED_EVENT: Schema = {
@@ -181,14 +184,14 @@ def _told(library: Library, route: Route) -> str:
 
 
 def _file() -> Schema:
-    headers = {
+    cached = {
         "etag": {"description": "Names this content.", "schema": {"type": "string"}},
         "cache-control": {"description": "It never changes.", "schema": {"type": "string"}},
     }
     return {
         "200": {
             "description": "The file.",
-            "headers": headers,
+            "headers": cached,
             "content": {kind: {} for kind in facts.IMAGE_TYPES},
         },
         "304": {"description": "It is still the same."},

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _STRUCT = "google.protobuf.Struct"
+_ERROR = f".{PACKAGE}.Error"
 _INTEGERS: dict[int, tuple[str, int, int]] = {
     _Field.TYPE_INT32: ("int32", -(2**31), 2**31 - 1),
     _Field.TYPE_UINT32: ("uint32", 0, 2**32 - 1),
@@ -85,12 +86,13 @@ def _request(library: Library, name: str) -> Schema:
             schema = _not_empty(schema)
         properties[rest_name(field)] = told | (schema if wanted else _nullable(schema))
     unknown = any(field.name == EXTRA for field in message.field)
+    others = {"additionalProperties": simple(name) not in facts.CLOSED} if unknown else {}
     return {
         "type": "object",
         **described(library, name),
         "properties": properties,
         **({"required": required} if required else {}),
-        **({"additionalProperties": True} if unknown else {}),
+        **others,
         **_together(simple(name), message, properties),
     }
 
@@ -155,15 +157,21 @@ def _answer(library: Library, name: str) -> Schema:
     message = library.messages[name]
     always = facts.ALWAYS.get(simple(name), ())
     properties: dict[str, Schema] = {}
+    ends_streams = name != ERROR and any(field.type_name == _ERROR for field in message.field)
     for field in message.field:
         form = field.options.Extensions[form_pb2.form]
-        if field.name == EXTRA or _ends_a_stream(name, field):
+        if field.name == EXTRA or (ends_streams and _tells_the_end(field)):
             continue
         schema = described(library, f"{name}.{field.name}") | _got(name, field)
         shown = form.printed or field.name
         properties[shown] = _either(properties[shown], schema) if shown in properties else schema
     if name in library.resources:
-        scalar = [field.name for field in message.field if field.type != _Field.TYPE_MESSAGE]
+        # A field that may be unset is left out when it is.
+        scalar = [
+            field.name
+            for field in message.field
+            if field.type != _Field.TYPE_MESSAGE and not field.proto3_optional
+        ]
         lists = [field.name for field in message.field if field.label == _Field.LABEL_REPEATED]
         always = tuple(shown for shown in properties if shown in (*scalar, *lists))
     return {
@@ -174,9 +182,9 @@ def _answer(library: Library, name: str) -> Schema:
     }
 
 
-def _ends_a_stream(name: str, field: _Field) -> bool:
+def _tells_the_end(field: _Field) -> bool:
     """Whether a field of a chunk is for the end of a stream that failed, which has a schema of its own."""
-    return name != ERROR and field.type_name in (f".{PACKAGE}.Error", f".{PACKAGE}.Attempt")
+    return field.type_name in (_ERROR, f".{PACKAGE}.Attempt")
 
 
 def _got(owner: str, field: _Field) -> Schema:

@@ -31,13 +31,15 @@ class ChatStub:
     """Answers conversations with one of many providers.
 
     Providers named in the request are tried in the order given; none named means every enabled
-    provider that has the model, by priority. The next one is tried while no content has been
-    sent and the current one cannot answer; a request that is itself wrong is not tried again.
+    provider that has the model, by priority and then by `prompt_cache_key` or `user`, or the targets of a
+    route of that name. One that has failed too often of late, or asked us to wait, is passed over. The next
+    one is tried while no content has been sent and the current one cannot answer; a request that is itself
+    wrong is not tried again.
 
     Errors of both calls: INVALID_ARGUMENT (a field is wrong; `BadRequest` names it), UNAUTHENTICATED
     (a key of this service is wanted), NOT_FOUND (no such provider or model), RESOURCE_EXHAUSTED
-    (every provider that was called answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
-    failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
+    (every provider that was called answered 429, or the server is full; `RetryInfo` says when to return),
+    UNAVAILABLE (every provider failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
     """
 
     @_typing.overload
@@ -62,13 +64,15 @@ class ChatAsyncStub(ChatStub):
     """Answers conversations with one of many providers.
 
     Providers named in the request are tried in the order given; none named means every enabled
-    provider that has the model, by priority. The next one is tried while no content has been
-    sent and the current one cannot answer; a request that is itself wrong is not tried again.
+    provider that has the model, by priority and then by `prompt_cache_key` or `user`, or the targets of a
+    route of that name. One that has failed too often of late, or asked us to wait, is passed over. The next
+    one is tried while no content has been sent and the current one cannot answer; a request that is itself
+    wrong is not tried again.
 
     Errors of both calls: INVALID_ARGUMENT (a field is wrong; `BadRequest` names it), UNAUTHENTICATED
     (a key of this service is wanted), NOT_FOUND (no such provider or model), RESOURCE_EXHAUSTED
-    (every provider that was called answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
-    failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
+    (every provider that was called answered 429, or the server is full; `RetryInfo` says when to return),
+    UNAVAILABLE (every provider failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -89,13 +93,15 @@ class ChatServicer(metaclass=_abc_1.ABCMeta):
     """Answers conversations with one of many providers.
 
     Providers named in the request are tried in the order given; none named means every enabled
-    provider that has the model, by priority. The next one is tried while no content has been
-    sent and the current one cannot answer; a request that is itself wrong is not tried again.
+    provider that has the model, by priority and then by `prompt_cache_key` or `user`, or the targets of a
+    route of that name. One that has failed too often of late, or asked us to wait, is passed over. The next
+    one is tried while no content has been sent and the current one cannot answer; a request that is itself
+    wrong is not tried again.
 
     Errors of both calls: INVALID_ARGUMENT (a field is wrong; `BadRequest` names it), UNAUTHENTICATED
     (a key of this service is wanted), NOT_FOUND (no such provider or model), RESOURCE_EXHAUSTED
-    (every provider that was called answered 429; `RetryInfo` says when to return), UNAVAILABLE (every provider
-    failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
+    (every provider that was called answered 429, or the server is full; `RetryInfo` says when to return),
+    UNAVAILABLE (every provider failed), DEADLINE_EXCEEDED. Each carries `ErrorInfo` and `ErrorResponse` with all attempts.
     """
 
     @_abc_1.abstractmethod

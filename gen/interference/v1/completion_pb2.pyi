@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from interference.v1 import error_pb2 as _error_pb2
+from interference.v1 import routing_pb2 as _routing_pb2
 from interference.v1 import tool_pb2 as _tool_pb2
 from interference.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
@@ -40,6 +41,7 @@ class ChatCompletion(_message.Message):
     SYSTEM_FINGERPRINT_FIELD_NUMBER: _builtins.int
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
+    ROUTING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The provider's id of the answer."""
     object: _builtins.str
@@ -66,6 +68,10 @@ class ChatCompletion(_message.Message):
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above."""
 
+    @_builtins.property
+    def routing(self) -> _routing_pb2.Routing:
+        """How the request came to this answer."""
+
     def __init__(
         self,
         *,
@@ -79,10 +85,11 @@ class ChatCompletion(_message.Message):
         system_fingerprint: _builtins.str | None = ...,
         service_tier: _builtins.str | None = ...,
         extra: _struct_pb2.Struct | None = ...,
+        routing: _routing_pb2.Routing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "extra", b"extra", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "extra", b"extra", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "choices", b"choices", "created", b"created", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "choices", b"choices", "created", b"created", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__created: _TypeAlias = _typing.Literal["created"]  # noqa: Y015
     _WhichOneofArgType__created: _TypeAlias = _typing.Literal["_created", b"_created"]  # noqa: Y015
@@ -527,6 +534,7 @@ class ChatCompletionChunk(_message.Message):
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
+    ROUTING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The provider's id of the answer, the same in every chunk."""
     object: _builtins.str
@@ -563,6 +571,10 @@ class ChatCompletionChunk(_message.Message):
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above."""
 
+    @_builtins.property
+    def routing(self) -> _routing_pb2.Routing:
+        """How the request came to this answer."""
+
     def __init__(
         self,
         *,
@@ -578,10 +590,11 @@ class ChatCompletionChunk(_message.Message):
         service_tier: _builtins.str | None = ...,
         attempts: _abc.Iterable[_error_pb2.Attempt] | None = ...,
         extra: _struct_pb2.Struct | None = ...,
+        routing: _routing_pb2.Routing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "error", b"error", "extra", b"extra", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "error", b"error", "extra", b"extra", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "attempts", b"attempts", "choices", b"choices", "created", b"created", "error", b"error", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "attempts", b"attempts", "choices", b"choices", "created", b"created", "error", b"error", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__created: _TypeAlias = _typing.Literal["created"]  # noqa: Y015
     _WhichOneofArgType__created: _TypeAlias = _typing.Literal["_created", b"_created"]  # noqa: Y015

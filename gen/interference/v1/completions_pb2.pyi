@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from interference.v1 import error_pb2 as _error_pb2
 from interference.v1 import input_pb2 as _input_pb2
 from interference.v1 import options_pb2 as _options_pb2
+from interference.v1 import routing_pb2 as _routing_pb2
 from interference.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
@@ -71,8 +72,13 @@ class CreateTextCompletionRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    TIME_LIMITS_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """The model, by a name that the provider knows; `vLLM/qwen` also names the provider. Required."""
+    """The model, by a name that the provider knows; `vLLM/qwen` also names the provider. The name
+    of a route stands for models of several providers. Required.
+    """
     stream: _builtins.bool
     """REST only: whether to stream. Over gRPC the RPC says it, and CreateTextCompletion refuses `true`."""
     suffix: _builtins.str
@@ -98,9 +104,14 @@ class CreateTextCompletionRequest(_message.Message):
     seed: _builtins.int
     """Asks for the same answer to the same request, as far as the provider can."""
     user: _builtins.str
-    """The caller's user."""
+    """The caller's user, which keeps a caller to a provider."""
     extra_json: _builtins.str
     """Members beyond these, as the text of one JSON object; sent to the provider as they are."""
+    timeout: _builtins.float
+    """How long the whole call may take, all attempts together, in seconds: 0.001 to 3600. The header
+    `x-request-timeout` and the deadline of the gRPC call say the same; the soonest counts. Ours, not sent
+    to the provider, as the next two.
+    """
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the providers to try, in this order; none means any. Repeated ids count once. JSON
@@ -125,6 +136,14 @@ class CreateTextCompletionRequest(_message.Message):
     def logit_bias(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Added to the odds of a token, by its id: -100 to 100."""
 
+    @_builtins.property
+    def time_limits(self) -> _routing_pb2.TimeLimits:
+        """How long an attempt may take, in place of the provider's own limits."""
+
+    @_builtins.property
+    def hedge(self) -> _routing_pb2.Hedge:
+        """Whether a second provider is started where the first takes long."""
+
     def __init__(
         self,
         *,
@@ -148,10 +167,13 @@ class CreateTextCompletionRequest(_message.Message):
         seed: _builtins.int | None = ...,
         user: _builtins.str | None = ...,
         extra_json: _builtins.str = ...,
+        timeout: _builtins.float | None = ...,
+        time_limits: _routing_pb2.TimeLimits | None = ...,
+        hedge: _routing_pb2.Hedge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_echo", b"_echo", "_frequency_penalty", b"_frequency_penalty", "_logprobs", b"_logprobs", "_max_tokens", b"_max_tokens", "_n", b"_n", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_stream", b"_stream", "_suffix", b"_suffix", "_temperature", b"_temperature", "_top_p", b"_top_p", "_user", b"_user", "best_of", b"best_of", "echo", b"echo", "frequency_penalty", b"frequency_penalty", "logprobs", b"logprobs", "max_tokens", b"max_tokens", "n", b"n", "presence_penalty", b"presence_penalty", "seed", b"seed", "stream", b"stream", "stream_options", b"stream_options", "suffix", b"suffix", "temperature", b"temperature", "top_p", b"top_p", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_echo", b"_echo", "_frequency_penalty", b"_frequency_penalty", "_logprobs", b"_logprobs", "_max_tokens", b"_max_tokens", "_n", b"_n", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_stream", b"_stream", "_suffix", b"_suffix", "_temperature", b"_temperature", "_timeout", b"_timeout", "_top_p", b"_top_p", "_user", b"_user", "best_of", b"best_of", "echo", b"echo", "frequency_penalty", b"frequency_penalty", "hedge", b"hedge", "logprobs", b"logprobs", "max_tokens", b"max_tokens", "n", b"n", "presence_penalty", b"presence_penalty", "seed", b"seed", "stream", b"stream", "stream_options", b"stream_options", "suffix", b"suffix", "temperature", b"temperature", "time_limits", b"time_limits", "timeout", b"timeout", "top_p", b"top_p", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_echo", b"_echo", "_frequency_penalty", b"_frequency_penalty", "_logprobs", b"_logprobs", "_max_tokens", b"_max_tokens", "_n", b"_n", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_stream", b"_stream", "_suffix", b"_suffix", "_temperature", b"_temperature", "_top_p", b"_top_p", "_user", b"_user", "best_of", b"best_of", "echo", b"echo", "extra_json", b"extra_json", "frequency_penalty", b"frequency_penalty", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "max_tokens", b"max_tokens", "model", b"model", "n", b"n", "presence_penalty", b"presence_penalty", "prompt", b"prompt", "providers", b"providers", "seed", b"seed", "stop", b"stop", "stream", b"stream", "stream_options", b"stream_options", "suffix", b"suffix", "temperature", b"temperature", "top_p", b"top_p", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_of", b"_best_of", "_echo", b"_echo", "_frequency_penalty", b"_frequency_penalty", "_logprobs", b"_logprobs", "_max_tokens", b"_max_tokens", "_n", b"_n", "_presence_penalty", b"_presence_penalty", "_seed", b"_seed", "_stream", b"_stream", "_suffix", b"_suffix", "_temperature", b"_temperature", "_timeout", b"_timeout", "_top_p", b"_top_p", "_user", b"_user", "best_of", b"best_of", "echo", b"echo", "extra_json", b"extra_json", "frequency_penalty", b"frequency_penalty", "hedge", b"hedge", "logit_bias", b"logit_bias", "logprobs", b"logprobs", "max_tokens", b"max_tokens", "model", b"model", "n", b"n", "presence_penalty", b"presence_penalty", "prompt", b"prompt", "providers", b"providers", "seed", b"seed", "stop", b"stop", "stream", b"stream", "stream_options", b"stream_options", "suffix", b"suffix", "temperature", b"temperature", "time_limits", b"time_limits", "timeout", b"timeout", "top_p", b"top_p", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__best_of: _TypeAlias = _typing.Literal["best_of"]  # noqa: Y015
     _WhichOneofArgType__best_of: _TypeAlias = _typing.Literal["_best_of", b"_best_of"]  # noqa: Y015
@@ -175,6 +197,8 @@ class CreateTextCompletionRequest(_message.Message):
     _WhichOneofArgType__suffix: _TypeAlias = _typing.Literal["_suffix", b"_suffix"]  # noqa: Y015
     _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
     _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    _WhichOneofReturnType__timeout: _TypeAlias = _typing.Literal["timeout"]  # noqa: Y015
+    _WhichOneofArgType__timeout: _TypeAlias = _typing.Literal["_timeout", b"_timeout"]  # noqa: Y015
     _WhichOneofReturnType__top_p: _TypeAlias = _typing.Literal["top_p"]  # noqa: Y015
     _WhichOneofArgType__top_p: _TypeAlias = _typing.Literal["_top_p", b"_top_p"]  # noqa: Y015
     _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
@@ -202,6 +226,8 @@ class CreateTextCompletionRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout) -> _WhichOneofReturnType__timeout | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__top_p) -> _WhichOneofReturnType__top_p | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
@@ -227,6 +253,7 @@ class TextCompletion(_message.Message):
     SYSTEM_FINGERPRINT_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
+    ROUTING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The provider's id of the answer, the same in every chunk."""
     object: _builtins.str
@@ -263,6 +290,10 @@ class TextCompletion(_message.Message):
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above."""
 
+    @_builtins.property
+    def routing(self) -> _routing_pb2.Routing:
+        """How the request came to this answer."""
+
     def __init__(
         self,
         *,
@@ -277,10 +308,11 @@ class TextCompletion(_message.Message):
         system_fingerprint: _builtins.str | None = ...,
         attempts: _abc.Iterable[_error_pb2.Attempt] | None = ...,
         extra: _struct_pb2.Struct | None = ...,
+        routing: _routing_pb2.Routing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "error", b"error", "extra", b"extra", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "error", b"error", "extra", b"extra", "routing", b"routing", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "attempts", b"attempts", "choices", b"choices", "created", b"created", "error", b"error", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "attempts", b"attempts", "choices", b"choices", "created", b"created", "error", b"error", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__created: _TypeAlias = _typing.Literal["created"]  # noqa: Y015
     _WhichOneofArgType__created: _TypeAlias = _typing.Literal["_created", b"_created"]  # noqa: Y015

@@ -27,9 +27,10 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from interference.v1 import form_pb2 as interference_dot_v1_dot_form__pb2
 from interference.v1 import input_pb2 as interference_dot_v1_dot_input__pb2
+from interference.v1 import routing_pb2 as interference_dot_v1_dot_routing__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n interference/v1/embeddings.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ainterference/v1/form.proto\x1a\x1binterference/v1/input.proto\"\xa0\x02\n\x17\x43reateEmbeddingsRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\tproviders\x18\x02 \x03(\tB\x06\xca\xf3\x18\x02\x18\x01R\x08provider\x12\x41\n\x05input\x18\x03 \x03(\x0b\x32\x1a.interference.v1.TextInputB\x16\xe2\x41\x01\x02\xca\xf3\x18\x0e\x12\x04text\"\x06tokens\x12\x1c\n\x0f\x65ncoding_format\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x17\n\ndimensions\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x11\n\x04user\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x12\n\x10_encoding_formatB\r\n\x0b_dimensionsB\x07\n\x05_user\"\xce\x01\n\x18\x43reateEmbeddingsResponse\x12\x0e\n\x06object\x18\x01 \x01(\t\x12(\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x1a.interference.v1.Embedding\x12\r\n\x05model\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12/\n\x05usage\x18\x05 \x01(\x0b\x32 .interference.v1.EmbeddingsUsage\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xb9\x01\n\tEmbedding\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x12\n\x05index\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\tembedding\x18\x03 \x03(\x01\x12.\n\x10\x65mbedding_base64\x18\x04 \x01(\tB\x0f\xca\xf3\x18\x0b*\tembeddingH\x01\x88\x01\x01\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_indexB\x13\n\x11_embedding_base64\"\x93\x01\n\x0f\x45mbeddingsUsage\x12\x1a\n\rprompt_tokens\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0ctotal_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\x10\n\x0e_prompt_tokensB\x0f\n\r_total_tokens2\x91\x01\n\nEmbeddings\x12\x82\x01\n\x10\x43reateEmbeddings\x12(.interference.v1.CreateEmbeddingsRequest\x1a).interference.v1.CreateEmbeddingsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/embeddings:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n interference/v1/embeddings.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ainterference/v1/form.proto\x1a\x1binterference/v1/input.proto\x1a\x1dinterference/v1/routing.proto\"\x9b\x03\n\x17\x43reateEmbeddingsRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\tproviders\x18\x02 \x03(\tB\x06\xca\xf3\x18\x02\x18\x01R\x08provider\x12\x41\n\x05input\x18\x03 \x03(\x0b\x32\x1a.interference.v1.TextInputB\x16\xe2\x41\x01\x02\xca\xf3\x18\x0e\x12\x04text\"\x06tokens\x12\x1c\n\x0f\x65ncoding_format\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x17\n\ndimensions\x18\x05 \x01(\x05H\x01\x88\x01\x01\x12\x11\n\x04user\x18\x06 \x01(\tH\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\t\x12\x14\n\x07timeout\x18\x65 \x01(\x01H\x03\x88\x01\x01\x12\x30\n\x0btime_limits\x18\x66 \x01(\x0b\x32\x1b.interference.v1.TimeLimits\x12%\n\x05hedge\x18g \x01(\x0b\x32\x16.interference.v1.HedgeB\x12\n\x10_encoding_formatB\r\n\x0b_dimensionsB\x07\n\x05_userB\n\n\x08_timeout\"\xf9\x01\n\x18\x43reateEmbeddingsResponse\x12\x0e\n\x06object\x18\x01 \x01(\t\x12(\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x1a.interference.v1.Embedding\x12\r\n\x05model\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12/\n\x05usage\x18\x05 \x01(\x0b\x32 .interference.v1.EmbeddingsUsage\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.Struct\x12)\n\x07routing\x18\x65 \x01(\x0b\x32\x18.interference.v1.Routing\"\xb9\x01\n\tEmbedding\x12\x0e\n\x06object\x18\x01 \x01(\t\x12\x12\n\x05index\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\tembedding\x18\x03 \x03(\x01\x12.\n\x10\x65mbedding_base64\x18\x04 \x01(\tB\x0f\xca\xf3\x18\x0b*\tembeddingH\x01\x88\x01\x01\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\x08\n\x06_indexB\x13\n\x11_embedding_base64\"\x93\x01\n\x0f\x45mbeddingsUsage\x12\x1a\n\rprompt_tokens\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0ctotal_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12&\n\x05\x65xtra\x18\x64 \x01(\x0b\x32\x17.google.protobuf.StructB\x10\n\x0e_prompt_tokensB\x0f\n\r_total_tokens2\x91\x01\n\nEmbeddings\x12\x82\x01\n\x10\x43reateEmbeddings\x12(.interference.v1.CreateEmbeddingsRequest\x1a).interference.v1.CreateEmbeddingsResponse\"\x19\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/embeddings:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,14 +47,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMBEDDING'].fields_by_name['embedding_base64']._serialized_options = b'\312\363\030\013*\tembedding'
   _globals['_EMBEDDINGS'].methods_by_name['CreateEmbeddings']._loaded_options = None
   _globals['_EMBEDDINGS'].methods_by_name['CreateEmbeddings']._serialized_options = b'\202\323\344\223\002\023\"\016/v1/embeddings:\001*'
-  _globals['_CREATEEMBEDDINGSREQUEST']._serialized_start=204
-  _globals['_CREATEEMBEDDINGSREQUEST']._serialized_end=492
-  _globals['_CREATEEMBEDDINGSRESPONSE']._serialized_start=495
-  _globals['_CREATEEMBEDDINGSRESPONSE']._serialized_end=701
-  _globals['_EMBEDDING']._serialized_start=704
-  _globals['_EMBEDDING']._serialized_end=889
-  _globals['_EMBEDDINGSUSAGE']._serialized_start=892
-  _globals['_EMBEDDINGSUSAGE']._serialized_end=1039
-  _globals['_EMBEDDINGS']._serialized_start=1042
-  _globals['_EMBEDDINGS']._serialized_end=1187
+  _globals['_CREATEEMBEDDINGSREQUEST']._serialized_start=235
+  _globals['_CREATEEMBEDDINGSREQUEST']._serialized_end=646
+  _globals['_CREATEEMBEDDINGSRESPONSE']._serialized_start=649
+  _globals['_CREATEEMBEDDINGSRESPONSE']._serialized_end=898
+  _globals['_EMBEDDING']._serialized_start=901
+  _globals['_EMBEDDING']._serialized_end=1086
+  _globals['_EMBEDDINGSUSAGE']._serialized_start=1089
+  _globals['_EMBEDDINGSUSAGE']._serialized_end=1236
+  _globals['_EMBEDDINGS']._serialized_start=1239
+  _globals['_EMBEDDINGS']._serialized_end=1384
 # @@protoc_insertion_point(module_scope)

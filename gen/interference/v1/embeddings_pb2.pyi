@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from interference.v1 import input_pb2 as _input_pb2
+from interference.v1 import routing_pb2 as _routing_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -35,18 +36,26 @@ class CreateEmbeddingsRequest(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     USER_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    TIME_LIMITS_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model, by a name that the provider knows; `Mistral/mistral-embed` also names the provider.
-    Required.
+    The name of a route stands for models of several providers. Required.
     """
     encoding_format: _builtins.str
     """`float` (the default) or `base64`: how each vector comes back, whatever the provider itself can do."""
     dimensions: _builtins.int
     """How long the vectors are to be, for models that can shorten them."""
     user: _builtins.str
-    """The caller's user."""
+    """The caller's user, which keeps a caller to a provider."""
     extra_json: _builtins.str
     """Members beyond these, as the text of one JSON object; sent to the provider as they are."""
+    timeout: _builtins.float
+    """How long the whole call may take, all attempts together, in seconds: 0.001 to 3600. The header
+    `x-request-timeout` and the deadline of the gRPC call say the same; the soonest counts. Ours, not sent
+    to the provider, as the next two.
+    """
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the providers to try, in this order; none means any. Repeated ids count once. JSON
@@ -59,6 +68,14 @@ class CreateEmbeddingsRequest(_message.Message):
         list of such lists. Required.
         """
 
+    @_builtins.property
+    def time_limits(self) -> _routing_pb2.TimeLimits:
+        """How long an attempt may take, in place of the provider's own limits."""
+
+    @_builtins.property
+    def hedge(self) -> _routing_pb2.Hedge:
+        """Whether a second provider is started where the first takes long."""
+
     def __init__(
         self,
         *,
@@ -69,21 +86,28 @@ class CreateEmbeddingsRequest(_message.Message):
         dimensions: _builtins.int | None = ...,
         user: _builtins.str | None = ...,
         extra_json: _builtins.str = ...,
+        timeout: _builtins.float | None = ...,
+        time_limits: _routing_pb2.TimeLimits | None = ...,
+        hedge: _routing_pb2.Hedge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "_encoding_format", b"_encoding_format", "_user", b"_user", "dimensions", b"dimensions", "encoding_format", b"encoding_format", "user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "_encoding_format", b"_encoding_format", "_timeout", b"_timeout", "_user", b"_user", "dimensions", b"dimensions", "encoding_format", b"encoding_format", "hedge", b"hedge", "time_limits", b"time_limits", "timeout", b"timeout", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "_encoding_format", b"_encoding_format", "_user", b"_user", "dimensions", b"dimensions", "encoding_format", b"encoding_format", "extra_json", b"extra_json", "input", b"input", "model", b"model", "providers", b"providers", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions", "_encoding_format", b"_encoding_format", "_timeout", b"_timeout", "_user", b"_user", "dimensions", b"dimensions", "encoding_format", b"encoding_format", "extra_json", b"extra_json", "hedge", b"hedge", "input", b"input", "model", b"model", "providers", b"providers", "time_limits", b"time_limits", "timeout", b"timeout", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__dimensions: _TypeAlias = _typing.Literal["dimensions"]  # noqa: Y015
     _WhichOneofArgType__dimensions: _TypeAlias = _typing.Literal["_dimensions", b"_dimensions"]  # noqa: Y015
     _WhichOneofReturnType__encoding_format: _TypeAlias = _typing.Literal["encoding_format"]  # noqa: Y015
     _WhichOneofArgType__encoding_format: _TypeAlias = _typing.Literal["_encoding_format", b"_encoding_format"]  # noqa: Y015
+    _WhichOneofReturnType__timeout: _TypeAlias = _typing.Literal["timeout"]  # noqa: Y015
+    _WhichOneofArgType__timeout: _TypeAlias = _typing.Literal["_timeout", b"_timeout"]  # noqa: Y015
     _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
     _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dimensions) -> _WhichOneofReturnType__dimensions | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__encoding_format) -> _WhichOneofReturnType__encoding_format | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout) -> _WhichOneofReturnType__timeout | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
 
@@ -101,6 +125,7 @@ class CreateEmbeddingsResponse(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
+    ROUTING_FIELD_NUMBER: _builtins.int
     object: _builtins.str
     """Always `list`."""
     model: _builtins.str
@@ -119,6 +144,10 @@ class CreateEmbeddingsResponse(_message.Message):
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above."""
 
+    @_builtins.property
+    def routing(self) -> _routing_pb2.Routing:
+        """How the request came to this answer."""
+
     def __init__(
         self,
         *,
@@ -128,10 +157,11 @@ class CreateEmbeddingsResponse(_message.Message):
         provider: _builtins.str = ...,
         usage: Global___EmbeddingsUsage | None = ...,
         extra: _struct_pb2.Struct | None = ...,
+        routing: _routing_pb2.Routing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["extra", b"extra", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["extra", b"extra", "routing", b"routing", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "extra", b"extra", "model", b"model", "object", b"object", "provider", b"provider", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "extra", b"extra", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

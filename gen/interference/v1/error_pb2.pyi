@@ -80,18 +80,23 @@ class Attempt(_message.Message):
     model: _builtins.str
     """The model name that was asked of the provider."""
     cause: _builtins.str
-    """Why it gave no answer. Not called at all: `not_enabled` (its key is not set, or nothing answers),
-    `no_such_model`, `parameter_unsupported`; it may also say these two itself. No answer:
-    `connect_failed`, `connection_lost`, `timed_out`. An answer that is none: `rate_limited`,
-    `key_refused`, `access_refused`, `quota_exceeded`, `conflict`, `too_early`, `server_error`, `broken_answer` (not what
-    its API promises). The request is wrong, so that nobody else was asked: `refused`.
+    """Why it gave no answer; empty for the one that answered. Not called at all: `not_enabled` (its key is not
+    set or was refused, or nothing answers), `no_such_model`, `parameter_unsupported` (it may also say these
+    two itself), `circuit_open` (it failed too often of late), `overloaded` (as many calls as it may have are
+    running already); `rate_limited` where it asked us to wait. No answer: `connect_failed`,
+    `connection_lost`, `timed_out`, `cancelled` (another was faster, where both were asked). An answer that
+    is none: `rate_limited`, `key_refused`, `access_refused`, `quota_exceeded`, `conflict`, `too_early`,
+    `server_error`, `broken_answer` (not what its API promises). The request is wrong, so that nobody else
+    was asked: `refused`.
     """
     message: _builtins.str
-    """One sentence about the cause. Never holds a key."""
+    """One sentence about the cause; empty for the one that answered. Never holds a key."""
     status: _builtins.int
     """The HTTP status that the provider answered with, where it answered."""
     duration_ms: _builtins.float
-    """How long the attempt took, in milliseconds."""
+    """How long the attempt took, in milliseconds; of the one that answers in a stream, until its first content.
+    Unset where it was not called.
+    """
     def __init__(
         self,
         *,

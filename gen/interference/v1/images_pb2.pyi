@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
+from interference.v1 import routing_pb2 as _routing_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -55,11 +56,14 @@ class GenerateImagesRequest(_message.Message):
     FRAME_COUNT_FIELD_NUMBER: _builtins.int
     FRAME_DURATION_MS_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
+    TIME_LIMITS_FIELD_NUMBER: _builtins.int
+    HEDGE_FIELD_NUMBER: _builtins.int
     prompt: _builtins.str
     """What to draw. Required."""
     model: _builtins.str
     """The model, by a name that the provider knows. Unset means the first image model of the first
-    provider that has one.
+    provider that has one. The name of a route stands for models of several providers.
     """
     n: _builtins.int
     """How many images: 1 (the default) to 10."""
@@ -92,7 +96,7 @@ class GenerateImagesRequest(_message.Message):
     safety_identifier: _builtins.str
     """A stable, anonymous id of the caller's user."""
     user: _builtins.str
-    """Deprecated by `safety_identifier`: the caller's user."""
+    """Deprecated by `safety_identifier`: the caller's user, which keeps a caller to a provider."""
     negative_prompt: _builtins.str
     """What not to draw, for models that know it."""
     num_inference_steps: _builtins.int
@@ -111,11 +115,24 @@ class GenerateImagesRequest(_message.Message):
     """How long a frame of a `gif` stays, in milliseconds."""
     extra_json: _builtins.str
     """Members beyond these, as the text of one JSON object; sent to the provider as they are."""
+    timeout: _builtins.float
+    """How long the whole call may take, all attempts together, in seconds: 0.001 to 3600. The header
+    `x-request-timeout` and the deadline of the gRPC call say the same; the soonest counts. Ours, not sent
+    to the provider, as the next two.
+    """
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the providers to try, in this order; none means any. Repeated ids count once. JSON
         gives them under `provider`, as a list or as one string split on white space.
         """
+
+    @_builtins.property
+    def time_limits(self) -> _routing_pb2.TimeLimits:
+        """How long an attempt may take, in place of the provider's own limits."""
+
+    @_builtins.property
+    def hedge(self) -> _routing_pb2.Hedge:
+        """Whether a second provider is started where the first takes long."""
 
     def __init__(
         self,
@@ -148,10 +165,13 @@ class GenerateImagesRequest(_message.Message):
         frame_count: _builtins.int | None = ...,
         frame_duration_ms: _builtins.int | None = ...,
         extra_json: _builtins.str = ...,
+        timeout: _builtins.float | None = ...,
+        time_limits: _routing_pb2.TimeLimits | None = ...,
+        hedge: _routing_pb2.Hedge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_background", b"_background", "_complexity", b"_complexity", "_frame_count", b"_frame_count", "_frame_duration_ms", b"_frame_duration_ms", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_model", b"_model", "_moderation", b"_moderation", "_n", b"_n", "_negative_prompt", b"_negative_prompt", "_num_inference_steps", b"_num_inference_steps", "_output_compression", b"_output_compression", "_output_format", b"_output_format", "_partial_images", b"_partial_images", "_quality", b"_quality", "_resolution", b"_resolution", "_response_format", b"_response_format", "_safety_identifier", b"_safety_identifier", "_seed", b"_seed", "_size", b"_size", "_stream", b"_stream", "_style", b"_style", "_user", b"_user", "_width", b"_width", "aspect_ratio", b"aspect_ratio", "background", b"background", "complexity", b"complexity", "frame_count", b"frame_count", "frame_duration_ms", b"frame_duration_ms", "guidance_scale", b"guidance_scale", "height", b"height", "model", b"model", "moderation", b"moderation", "n", b"n", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "output_compression", b"output_compression", "output_format", b"output_format", "partial_images", b"partial_images", "quality", b"quality", "resolution", b"resolution", "response_format", b"response_format", "safety_identifier", b"safety_identifier", "seed", b"seed", "size", b"size", "stream", b"stream", "style", b"style", "user", b"user", "width", b"width"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_background", b"_background", "_complexity", b"_complexity", "_frame_count", b"_frame_count", "_frame_duration_ms", b"_frame_duration_ms", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_model", b"_model", "_moderation", b"_moderation", "_n", b"_n", "_negative_prompt", b"_negative_prompt", "_num_inference_steps", b"_num_inference_steps", "_output_compression", b"_output_compression", "_output_format", b"_output_format", "_partial_images", b"_partial_images", "_quality", b"_quality", "_resolution", b"_resolution", "_response_format", b"_response_format", "_safety_identifier", b"_safety_identifier", "_seed", b"_seed", "_size", b"_size", "_stream", b"_stream", "_style", b"_style", "_timeout", b"_timeout", "_user", b"_user", "_width", b"_width", "aspect_ratio", b"aspect_ratio", "background", b"background", "complexity", b"complexity", "frame_count", b"frame_count", "frame_duration_ms", b"frame_duration_ms", "guidance_scale", b"guidance_scale", "hedge", b"hedge", "height", b"height", "model", b"model", "moderation", b"moderation", "n", b"n", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "output_compression", b"output_compression", "output_format", b"output_format", "partial_images", b"partial_images", "quality", b"quality", "resolution", b"resolution", "response_format", b"response_format", "safety_identifier", b"safety_identifier", "seed", b"seed", "size", b"size", "stream", b"stream", "style", b"style", "time_limits", b"time_limits", "timeout", b"timeout", "user", b"user", "width", b"width"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_background", b"_background", "_complexity", b"_complexity", "_frame_count", b"_frame_count", "_frame_duration_ms", b"_frame_duration_ms", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_model", b"_model", "_moderation", b"_moderation", "_n", b"_n", "_negative_prompt", b"_negative_prompt", "_num_inference_steps", b"_num_inference_steps", "_output_compression", b"_output_compression", "_output_format", b"_output_format", "_partial_images", b"_partial_images", "_quality", b"_quality", "_resolution", b"_resolution", "_response_format", b"_response_format", "_safety_identifier", b"_safety_identifier", "_seed", b"_seed", "_size", b"_size", "_stream", b"_stream", "_style", b"_style", "_user", b"_user", "_width", b"_width", "aspect_ratio", b"aspect_ratio", "background", b"background", "complexity", b"complexity", "extra_json", b"extra_json", "frame_count", b"frame_count", "frame_duration_ms", b"frame_duration_ms", "guidance_scale", b"guidance_scale", "height", b"height", "model", b"model", "moderation", b"moderation", "n", b"n", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "output_compression", b"output_compression", "output_format", b"output_format", "partial_images", b"partial_images", "prompt", b"prompt", "providers", b"providers", "quality", b"quality", "resolution", b"resolution", "response_format", b"response_format", "safety_identifier", b"safety_identifier", "seed", b"seed", "size", b"size", "stream", b"stream", "style", b"style", "user", b"user", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio", "_background", b"_background", "_complexity", b"_complexity", "_frame_count", b"_frame_count", "_frame_duration_ms", b"_frame_duration_ms", "_guidance_scale", b"_guidance_scale", "_height", b"_height", "_model", b"_model", "_moderation", b"_moderation", "_n", b"_n", "_negative_prompt", b"_negative_prompt", "_num_inference_steps", b"_num_inference_steps", "_output_compression", b"_output_compression", "_output_format", b"_output_format", "_partial_images", b"_partial_images", "_quality", b"_quality", "_resolution", b"_resolution", "_response_format", b"_response_format", "_safety_identifier", b"_safety_identifier", "_seed", b"_seed", "_size", b"_size", "_stream", b"_stream", "_style", b"_style", "_timeout", b"_timeout", "_user", b"_user", "_width", b"_width", "aspect_ratio", b"aspect_ratio", "background", b"background", "complexity", b"complexity", "extra_json", b"extra_json", "frame_count", b"frame_count", "frame_duration_ms", b"frame_duration_ms", "guidance_scale", b"guidance_scale", "hedge", b"hedge", "height", b"height", "model", b"model", "moderation", b"moderation", "n", b"n", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "output_compression", b"output_compression", "output_format", b"output_format", "partial_images", b"partial_images", "prompt", b"prompt", "providers", b"providers", "quality", b"quality", "resolution", b"resolution", "response_format", b"response_format", "safety_identifier", b"safety_identifier", "seed", b"seed", "size", b"size", "stream", b"stream", "style", b"style", "time_limits", b"time_limits", "timeout", b"timeout", "user", b"user", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__aspect_ratio: _TypeAlias = _typing.Literal["aspect_ratio"]  # noqa: Y015
     _WhichOneofArgType__aspect_ratio: _TypeAlias = _typing.Literal["_aspect_ratio", b"_aspect_ratio"]  # noqa: Y015
@@ -199,6 +219,8 @@ class GenerateImagesRequest(_message.Message):
     _WhichOneofArgType__stream: _TypeAlias = _typing.Literal["_stream", b"_stream"]  # noqa: Y015
     _WhichOneofReturnType__style: _TypeAlias = _typing.Literal["style"]  # noqa: Y015
     _WhichOneofArgType__style: _TypeAlias = _typing.Literal["_style", b"_style"]  # noqa: Y015
+    _WhichOneofReturnType__timeout: _TypeAlias = _typing.Literal["timeout"]  # noqa: Y015
+    _WhichOneofArgType__timeout: _TypeAlias = _typing.Literal["_timeout", b"_timeout"]  # noqa: Y015
     _WhichOneofReturnType__user: _TypeAlias = _typing.Literal["user"]  # noqa: Y015
     _WhichOneofArgType__user: _TypeAlias = _typing.Literal["_user", b"_user"]  # noqa: Y015
     _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
@@ -250,6 +272,8 @@ class GenerateImagesRequest(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__style) -> _WhichOneofReturnType__style | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__timeout) -> _WhichOneofReturnType__timeout | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__user) -> _WhichOneofReturnType__user | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
@@ -272,6 +296,7 @@ class GenerateImagesResponse(_message.Message):
     BACKGROUND_FIELD_NUMBER: _builtins.int
     OUTPUT_FORMAT_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
+    ROUTING_FIELD_NUMBER: _builtins.int
     created: _builtins.int
     """When they were made, in seconds since 1970 (Unix time)."""
     model: _builtins.str
@@ -298,6 +323,10 @@ class GenerateImagesResponse(_message.Message):
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above."""
 
+    @_builtins.property
+    def routing(self) -> _routing_pb2.Routing:
+        """How the request came to this answer."""
+
     def __init__(
         self,
         *,
@@ -311,10 +340,11 @@ class GenerateImagesResponse(_message.Message):
         background: _builtins.str | None = ...,
         output_format: _builtins.str | None = ...,
         extra: _struct_pb2.Struct | None = ...,
+        routing: _routing_pb2.Routing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_created", b"_created", "_output_format", b"_output_format", "_quality", b"_quality", "_size", b"_size", "background", b"background", "created", b"created", "extra", b"extra", "output_format", b"output_format", "quality", b"quality", "size", b"size", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_created", b"_created", "_output_format", b"_output_format", "_quality", b"_quality", "_size", b"_size", "background", b"background", "created", b"created", "extra", b"extra", "output_format", b"output_format", "quality", b"quality", "routing", b"routing", "size", b"size", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_created", b"_created", "_output_format", b"_output_format", "_quality", b"_quality", "_size", b"_size", "background", b"background", "created", b"created", "data", b"data", "extra", b"extra", "model", b"model", "output_format", b"output_format", "provider", b"provider", "quality", b"quality", "size", b"size", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_background", b"_background", "_created", b"_created", "_output_format", b"_output_format", "_quality", b"_quality", "_size", b"_size", "background", b"background", "created", b"created", "data", b"data", "extra", b"extra", "model", b"model", "output_format", b"output_format", "provider", b"provider", "quality", b"quality", "routing", b"routing", "size", b"size", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__background: _TypeAlias = _typing.Literal["background"]  # noqa: Y015
     _WhichOneofArgType__background: _TypeAlias = _typing.Literal["_background", b"_background"]  # noqa: Y015

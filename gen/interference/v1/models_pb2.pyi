@@ -110,7 +110,7 @@ class Model(_message.Message):
     created: _builtins.int
     """When it was made, in seconds since 1970 (Unix time); 0 where unknown."""
     owned_by: _builtins.str
-    """The label of the first provider that has it."""
+    """The label of the first provider that has it; `interference` where it is a route."""
     image: _builtins.bool
     """Whether it makes images."""
     vision: _builtins.bool
@@ -119,7 +119,9 @@ class Model(_message.Message):
     """Always false; there for clients of APIs that list providers among the models."""
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids of the enabled providers that have it, by priority."""
+        """The ids of the enabled providers that have it, by priority; of a route, those of its targets, in their
+        order.
+        """
 
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

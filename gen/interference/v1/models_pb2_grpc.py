@@ -52,7 +52,8 @@ class ModelsServicer:
     """
 
     def ListModels(self, request, context):
-        """Lists the models of all enabled providers, each once, by id.
+        """Lists the models of all enabled providers and the routes to them, each once, by id. A route goes before a
+        model of its name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

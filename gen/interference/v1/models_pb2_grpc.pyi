@@ -34,7 +34,9 @@ class ModelsStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelsAsyncStub: ...
     ListModels: _grpc.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]
-    """Lists the models of all enabled providers, each once, by id."""
+    """Lists the models of all enabled providers and the routes to them, each once, by id. A route goes before a
+    model of its name.
+    """
     GetModel: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetModelRequest, _models_pb2.Model]
     """Describes one model. Its id may contain slashes, and may begin with a provider's id and a slash.
     Errors: NOT_FOUND, with the closest known ids.
@@ -46,7 +48,9 @@ class ModelsAsyncStub(ModelsStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListModels: _aio.UnaryUnaryMultiCallable[_models_pb2.ListModelsRequest, _models_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the models of all enabled providers, each once, by id."""
+    """Lists the models of all enabled providers and the routes to them, each once, by id. A route goes before a
+    model of its name.
+    """
     GetModel: _aio.UnaryUnaryMultiCallable[_models_pb2.GetModelRequest, _models_pb2.Model]  # type: ignore[assignment]
     """Describes one model. Its id may contain slashes, and may begin with a provider's id and a slash.
     Errors: NOT_FOUND, with the closest known ids.
@@ -61,7 +65,9 @@ class ModelsServicer(metaclass=_abc_1.ABCMeta):
         request: _models_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_models_pb2.ListModelsResponse, _abc.Awaitable[_models_pb2.ListModelsResponse]]:
-        """Lists the models of all enabled providers, each once, by id."""
+        """Lists the models of all enabled providers and the routes to them, each once, by id. A route goes before a
+        model of its name.
+        """
 
     @_abc_1.abstractmethod
     def GetModel(

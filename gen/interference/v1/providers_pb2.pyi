@@ -114,6 +114,7 @@ class ProviderDetails(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     EMBEDDING_MODELS_FIELD_NUMBER: _builtins.int
     TEXT_MODELS_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id, the word to give as `provider`."""
     object: _builtins.str
@@ -152,6 +153,10 @@ class ProviderDetails(_message.Message):
     def text_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The models that continue plain text."""
 
+    @_builtins.property
+    def health(self) -> _containers.RepeatedCompositeFieldContainer[Global___Health]:
+        """Its health, of itself and of each model that was asked for of late."""
+
     def __init__(
         self,
         *,
@@ -168,11 +173,144 @@ class ProviderDetails(_message.Message):
         reason: _builtins.str = ...,
         embedding_models: _abc.Iterable[_builtins.str] | None = ...,
         text_models: _abc.Iterable[_builtins.str] | None = ...,
+        health: _abc.Iterable[Global___Health] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "embedding_models", b"embedding_models", "enabled", b"enabled", "id", b"id", "image_models", b"image_models", "label", b"label", "models", b"models", "object", b"object", "params", b"params", "reason", b"reason", "text_models", b"text_models", "url", b"url", "vision_models", b"vision_models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "embedding_models", b"embedding_models", "enabled", b"enabled", "health", b"health", "id", b"id", "image_models", b"image_models", "label", b"label", "models", b"models", "object", b"object", "params", b"params", "reason", b"reason", "text_models", b"text_models", "url", b"url", "vision_models", b"vision_models"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProviderDetails: _TypeAlias = ProviderDetails  # noqa: Y015
+
+@_typing.final
+class WatchProvidersRequest(_message.Message):
+    """Asks to be told of health."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchProvidersRequest: _TypeAlias = WatchProvidersRequest  # noqa: Y015
+
+@_typing.final
+class WatchProvidersResponse(_message.Message):
+    """The health of some, all of it in the first message."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEALTH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def health(self) -> _containers.RepeatedCompositeFieldContainer[Global___Health]:
+        """What is new."""
+
+    def __init__(
+        self,
+        *,
+        health: _abc.Iterable[Global___Health] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health", b"health"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchProvidersResponse: _TypeAlias = WatchProvidersResponse  # noqa: Y015
+
+@_typing.final
+class Health(_message.Message):
+    """How a provider, or one of its models, has answered of late, and whether it is asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    RETRY_IN_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    FAILURE_RATE_FIELD_NUMBER: _builtins.int
+    CONSECUTIVE_FAILURES_FIELD_NUMBER: _builtins.int
+    FIRST_CONTENT_P50_MS_FIELD_NUMBER: _builtins.int
+    FIRST_CONTENT_P95_MS_FIELD_NUMBER: _builtins.int
+    OUTSTANDING_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The provider's id."""
+    model: _builtins.str
+    """The model, as the provider names it; empty: what holds for the provider as a whole."""
+    state: _builtins.str
+    """`closed` (requests go to it), `open` (it failed too often, none do), `half_open` (one request finds out
+    whether it is well again), `limited` (it asked us to wait), `disabled` (it cannot be asked).
+    """
+    reason: _builtins.str
+    """What `state` rests on, where it is not `closed`."""
+    retry_in: _builtins.float
+    """Seconds until it is asked again, where that is known."""
+    attempts: _builtins.int
+    """The attempts of late that this worker counts."""
+    failure_rate: _builtins.float
+    """The share of them that failed: 0 to 1."""
+    consecutive_failures: _builtins.int
+    """How many failed one after the other, up to now."""
+    first_content_p50_ms: _builtins.float
+    """The median time to first content of late, in milliseconds."""
+    first_content_p95_ms: _builtins.float
+    """The 95th percentile of the time to first content of late, in milliseconds."""
+    outstanding: _builtins.int
+    """How many attempts are running in this worker."""
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        model: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        retry_in: _builtins.float | None = ...,
+        attempts: _builtins.int | None = ...,
+        failure_rate: _builtins.float | None = ...,
+        consecutive_failures: _builtins.int | None = ...,
+        first_content_p50_ms: _builtins.float | None = ...,
+        first_content_p95_ms: _builtins.float | None = ...,
+        outstanding: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_consecutive_failures", b"_consecutive_failures", "_failure_rate", b"_failure_rate", "_first_content_p50_ms", b"_first_content_p50_ms", "_first_content_p95_ms", b"_first_content_p95_ms", "_outstanding", b"_outstanding", "_retry_in", b"_retry_in", "attempts", b"attempts", "consecutive_failures", b"consecutive_failures", "failure_rate", b"failure_rate", "first_content_p50_ms", b"first_content_p50_ms", "first_content_p95_ms", b"first_content_p95_ms", "outstanding", b"outstanding", "retry_in", b"retry_in"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_attempts", b"_attempts", "_consecutive_failures", b"_consecutive_failures", "_failure_rate", b"_failure_rate", "_first_content_p50_ms", b"_first_content_p50_ms", "_first_content_p95_ms", b"_first_content_p95_ms", "_outstanding", b"_outstanding", "_retry_in", b"_retry_in", "attempts", b"attempts", "consecutive_failures", b"consecutive_failures", "failure_rate", b"failure_rate", "first_content_p50_ms", b"first_content_p50_ms", "first_content_p95_ms", b"first_content_p95_ms", "model", b"model", "outstanding", b"outstanding", "provider", b"provider", "reason", b"reason", "retry_in", b"retry_in", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__attempts: _TypeAlias = _typing.Literal["attempts"]  # noqa: Y015
+    _WhichOneofArgType__attempts: _TypeAlias = _typing.Literal["_attempts", b"_attempts"]  # noqa: Y015
+    _WhichOneofReturnType__consecutive_failures: _TypeAlias = _typing.Literal["consecutive_failures"]  # noqa: Y015
+    _WhichOneofArgType__consecutive_failures: _TypeAlias = _typing.Literal["_consecutive_failures", b"_consecutive_failures"]  # noqa: Y015
+    _WhichOneofReturnType__failure_rate: _TypeAlias = _typing.Literal["failure_rate"]  # noqa: Y015
+    _WhichOneofArgType__failure_rate: _TypeAlias = _typing.Literal["_failure_rate", b"_failure_rate"]  # noqa: Y015
+    _WhichOneofReturnType__first_content_p50_ms: _TypeAlias = _typing.Literal["first_content_p50_ms"]  # noqa: Y015
+    _WhichOneofArgType__first_content_p50_ms: _TypeAlias = _typing.Literal["_first_content_p50_ms", b"_first_content_p50_ms"]  # noqa: Y015
+    _WhichOneofReturnType__first_content_p95_ms: _TypeAlias = _typing.Literal["first_content_p95_ms"]  # noqa: Y015
+    _WhichOneofArgType__first_content_p95_ms: _TypeAlias = _typing.Literal["_first_content_p95_ms", b"_first_content_p95_ms"]  # noqa: Y015
+    _WhichOneofReturnType__outstanding: _TypeAlias = _typing.Literal["outstanding"]  # noqa: Y015
+    _WhichOneofArgType__outstanding: _TypeAlias = _typing.Literal["_outstanding", b"_outstanding"]  # noqa: Y015
+    _WhichOneofReturnType__retry_in: _TypeAlias = _typing.Literal["retry_in"]  # noqa: Y015
+    _WhichOneofArgType__retry_in: _TypeAlias = _typing.Literal["_retry_in", b"_retry_in"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__attempts) -> _WhichOneofReturnType__attempts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__consecutive_failures) -> _WhichOneofReturnType__consecutive_failures | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_rate) -> _WhichOneofReturnType__failure_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_content_p50_ms) -> _WhichOneofReturnType__first_content_p50_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_content_p95_ms) -> _WhichOneofReturnType__first_content_p95_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__outstanding) -> _WhichOneofReturnType__outstanding | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_in) -> _WhichOneofReturnType__retry_in | None: ...
+
+Global___Health: _TypeAlias = Health  # noqa: Y015

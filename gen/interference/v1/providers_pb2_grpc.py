@@ -45,6 +45,11 @@ class ProvidersStub:
                 request_serializer=interference_dot_v1_dot_providers__pb2.GetProviderRequest.SerializeToString,
                 response_deserializer=interference_dot_v1_dot_providers__pb2.ProviderDetails.FromString,
                 _registered_method=True)
+        self.WatchProviders = channel.unary_stream(
+                '/interference.v1.Providers/WatchProviders',
+                request_serializer=interference_dot_v1_dot_providers__pb2.WatchProvidersRequest.SerializeToString,
+                response_deserializer=interference_dot_v1_dot_providers__pb2.WatchProvidersResponse.FromString,
+                _registered_method=True)
 
 
 class ProvidersServicer:
@@ -66,6 +71,14 @@ class ProvidersServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchProviders(self, request, context):
+        """Tells of the health of every provider as it is, and then of each change at once. The first message has all
+        there is to tell. The stream ends with UNAVAILABLE when the server is being stopped. Over gRPC alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProvidersServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +91,11 @@ def add_ProvidersServicer_to_server(servicer, server):
                     servicer.GetProvider,
                     request_deserializer=interference_dot_v1_dot_providers__pb2.GetProviderRequest.FromString,
                     response_serializer=interference_dot_v1_dot_providers__pb2.ProviderDetails.SerializeToString,
+            ),
+            'WatchProviders': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchProviders,
+                    request_deserializer=interference_dot_v1_dot_providers__pb2.WatchProvidersRequest.FromString,
+                    response_serializer=interference_dot_v1_dot_providers__pb2.WatchProvidersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +153,33 @@ class Providers:
             '/interference.v1.Providers/GetProvider',
             interference_dot_v1_dot_providers__pb2.GetProviderRequest.SerializeToString,
             interference_dot_v1_dot_providers__pb2.ProviderDetails.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchProviders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/interference.v1.Providers/WatchProviders',
+            interference_dot_v1_dot_providers__pb2.WatchProvidersRequest.SerializeToString,
+            interference_dot_v1_dot_providers__pb2.WatchProvidersResponse.FromString,
             options,
             channel_credentials,
             insecure,

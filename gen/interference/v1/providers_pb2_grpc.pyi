@@ -39,6 +39,10 @@ class ProvidersStub:
     """Describes one provider, enabled or not.
     Errors: NOT_FOUND, with the closest known ids.
     """
+    WatchProviders: _grpc.UnaryStreamMultiCallable[_providers_pb2.WatchProvidersRequest, _providers_pb2.WatchProvidersResponse]
+    """Tells of the health of every provider as it is, and then of each change at once. The first message has all
+    there is to tell. The stream ends with UNAVAILABLE when the server is being stopped. Over gRPC alone.
+    """
 
 @_typing.type_check_only
 class ProvidersAsyncStub(ProvidersStub):
@@ -50,6 +54,10 @@ class ProvidersAsyncStub(ProvidersStub):
     GetProvider: _aio.UnaryUnaryMultiCallable[_providers_pb2.GetProviderRequest, _providers_pb2.ProviderDetails]  # type: ignore[assignment]
     """Describes one provider, enabled or not.
     Errors: NOT_FOUND, with the closest known ids.
+    """
+    WatchProviders: _aio.UnaryStreamMultiCallable[_providers_pb2.WatchProvidersRequest, _providers_pb2.WatchProvidersResponse]  # type: ignore[assignment]
+    """Tells of the health of every provider as it is, and then of each change at once. The first message has all
+    there is to tell. The stream ends with UNAVAILABLE when the server is being stopped. Over gRPC alone.
     """
 
 class ProvidersServicer(metaclass=_abc_1.ABCMeta):
@@ -71,6 +79,16 @@ class ProvidersServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_providers_pb2.ProviderDetails, _abc.Awaitable[_providers_pb2.ProviderDetails]]:
         """Describes one provider, enabled or not.
         Errors: NOT_FOUND, with the closest known ids.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchProviders(
+        self,
+        request: _providers_pb2.WatchProvidersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_providers_pb2.WatchProvidersResponse], _abc.AsyncIterator[_providers_pb2.WatchProvidersResponse]]:
+        """Tells of the health of every provider as it is, and then of each change at once. The first message has all
+        there is to tell. The stream ends with UNAVAILABLE when the server is being stopped. Over gRPC alone.
         """
 
 def add_ProvidersServicer_to_server(servicer: ProvidersServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -5,18 +5,19 @@ from typing import Any
 from server import forms
 from server.drivers.base import Target
 from server.drivers.openai import messages
-from server.operations import CHAT, Request, StreamRequest, of
+from server.operations import CHAT, STEERING, Request, StreamRequest, of
 from server.profile import Profile
 from server.rows import ONES, TWINS
 
 _STREAMING = frozenset({"stream", "stream_options"})
+_OURS = STEERING | {"model", "providers"}
 
 
 def of_request(request: Request, target: Target, skip: frozenset[str]) -> dict[str, Any]:
     """The members that the provider takes, by the provider's names, without those in `skip`."""
     operation, row = of(request), target.row
     honoured = row.params_of(operation)
-    body = forms.lower(request, skip | {"model", "providers"})
+    body = forms.lower(request, skip | _OURS)
     for name, twin in TWINS.items():
         if name in body and name in operation.fields and name not in honoured and twin in honoured:
             body.setdefault(twin, body.pop(name))

@@ -16,6 +16,7 @@ from server.ingress.base import Asked
 from server.ingress.messages.content import conversation, system
 from server.ingress.messages.events import MessagesAnswer
 from server.ingress.messages.tools import read as read_tools
+from server.ingress.steering import steer
 from server.ingress.wire import Members, body, fault
 
 _HINTS = (
@@ -74,7 +75,6 @@ def read(content: bytes) -> Asked:
     tools = read_tools(asked)
     request = CreateCompletionRequest(
         model=asked.text("model") or "",
-        providers=asked.providers(),
         messages=[*system(asked), *conversation(asked)],
         max_completion_tokens=max_tokens,
         temperature=asked.number("temperature"),
@@ -90,6 +90,7 @@ def read(content: bytes) -> Asked:
         stream_options=StreamOptions(include_usage=True) if stream else None,
         **_chat_members(asked),
     )
+    steer(asked, request)
     _pass_on(asked, request, thinking=thinking, output_config=output)
     answer = MessagesAnswer(model=request.model, stops=tuple(request.stop), shows_thoughts=shows)
     return Asked(request, stream, answer, names=_NAMES, hints=_DISPENSABLE)

@@ -26,6 +26,7 @@ from server.ingress.responses.events import ResponsesAnswer
 from server.ingress.responses.items import messages
 from server.ingress.responses.output import Told
 from server.ingress.responses.tools import text_format, tool_choice, tools
+from server.ingress.steering import steer
 from server.ingress.wire import Members, body, fault
 
 _LOGPROBS: Final = "message.output_text.logprobs"
@@ -86,7 +87,6 @@ def read(text: bytes) -> Asked:
     stream = request.flag("stream") or False
     found = CreateCompletionRequest(
         model=request.text("model") or "",
-        providers=request.providers(),
         messages=_messages(request),
         max_completion_tokens=request.whole("max_output_tokens"),
         temperature=request.number("temperature"),
@@ -110,6 +110,7 @@ def read(text: bytes) -> Asked:
     if stream:
         found.stream_options.CopyFrom(options)
     _decide_nothing(request)
+    steer(request, found)
     request.leave(found)
     told = Told(token=uuid4().hex, model=found.model, summed_up=summed_up, echo=echo)
     return Asked(found, stream, ResponsesAnswer(told), names=_NAMES, hints=_DISPENSABLE)

@@ -1,5 +1,6 @@
 """Who is asked, and in what order."""
 
+import random
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from interference.v1.images_pb2 import GenerateImagesRequest
 from server.drivers.echo import EchoDriver
 from server.errors import InvalidRequest, NotFound, Unavailable
 from server.operations import Request
+from server.routes import Condition, Hedging, Route, RouteTarget
 from server.routing import plan
+from server.routing.health import Board
 from server.routing.roster import Provider, Roster
 from server.rows import Row
 
@@ -155,3 +158,199 @@ def test_embeddings_and_texts_are_planned_by_models_of_their_own() -> None:
 def test_who_was_passed_over_is_remembered() -> None:
     made = plan.make(CreateCompletionRequest(model="m", providers=["D", "C", "A"]), ROSTER)
     assert [(a.provider, a.cause) for a in made.passed_over] == [("D", "not_enabled")]
+
+
+# --- Routes -----------------------------------------------------------------------------------------------
+
+
+def target(name: str, model: str, **fields: Any) -> RouteTarget:
+    return RouteTarget(provider=name, model=model, **fields)
+
+
+def routed(*routes: Route, board: Board | None = None) -> Roster:
+    """Three providers of equal priority that have `m`, and one behind them."""
+    equals = [provider(name, models=("m", name.lower(), "both")) for name in "ABC"]
+    last = provider("Z", models=("m", "both", "fast"), priority=200, embedding_models=("vec",))
+    off = provider("Off", key_env="OFF_KEY", models=("m", "off"))
+    return Roster([*equals, off, last], routes, board)
+
+
+FAST = Route(
+    model="fast", targets=(target("B", "b"), target("A", "A/a"), target("B", "m"), target("Off", "off"))
+)
+ROUTED = routed(FAST, Route(model="both", sticky=False), Route(model="m", hedge=Hedging(delay=2)))
+
+
+def planned(roster: Roster, seed: int = 1, **fields: Any) -> list[str]:
+    draw = random.Random(seed).random  # noqa: S311 - no secret
+    made = plan.make(CreateCompletionRequest(**fields), roster, draw)
+    return [f"{candidate.provider.id}/{candidate.model}" for candidate in made.candidates]
+
+
+@pytest.mark.parametrize(
+    ("fields", "asked"),
+    [
+        pytest.param(
+            {"model": "fast"}, ["B/b", "A/a", "B/m"], id="its targets, before a model of its name"
+        ),
+        pytest.param({"model": "fast", "providers": ["B"]}, ["B/b", "B/m"], id="the targets of one named"),
+        pytest.param(
+            {"model": "fast", "providers": ["A", "Z", "B"]},
+            ["A/a", "Z/fast", "B/b", "B/m"],
+            id="those named, in their order; the model itself of one that is no target",
+        ),
+        pytest.param({"model": "B/fast"}, ["B/b", "B/m"], id="a provider before a slash"),
+        pytest.param({"model": "B/b"}, ["B/b"], id="a model beside it"),
+    ],
+)
+def test_a_route_is_planned(fields: dict[str, Any], asked: list[str]) -> None:
+    assert planned(ROUTED, **fields) == asked
+
+
+def test_a_target_that_cannot_be_asked_is_passed_over_with_the_reason() -> None:
+    made = plan.make(CreateCompletionRequest(model="fast"), ROUTED)
+    assert [(a.provider, a.model, a.cause) for a in made.passed_over] == [("Off", "off", "not_enabled")]
+    assert made.model == "fast"
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        pytest.param(
+            CreateCompletionRequest(model="fast", providers=["C"]),
+            "C: no chat model fast. fast is a route to B and A and Off.",
+            id="who is no target",
+        ),
+        pytest.param(CreateCompletionRequest(model="fats"), "Did you mean fast?", id="misspelt"),
+    ],
+)
+def test_where_a_route_leads_to_nobody_the_error_says_so(request_: Request, told: str) -> None:
+    with pytest.raises(NotFound) as raised:
+        plan.make(request_, ROUTED)
+    assert told in str(raised.value)
+
+
+def test_where_no_target_takes_a_parameter_those_who_have_its_models_are_named() -> None:
+    picky = [provider(name, models=("p",), params=("stop",)) for name in ("P", "Q")]
+    able = [provider("Able", models=("p",)), provider("Other", models=("o",))]
+    roster = Roster([*picky, *able], [Route(model="fast", targets=(target("P", "p"), target("Q", "p")))])
+    with pytest.raises(InvalidRequest, match=r"Q: does not take seed\. Able would take them\."):
+        plan.make(CreateCompletionRequest(model="fast", seed=1), roster)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "fixed"), [("ordered", True), ("weighted", False), ("least_outstanding", False)]
+)
+def test_a_strategy_orders_targets(strategy: Any, fixed: bool) -> None:
+    roster = routed(Route(model="r", strategy=strategy, targets=tuple(target(name, "m") for name in "ABC")))
+    orders = {tuple(planned(roster, seed, model="r")) for seed in range(50)}
+    assert (orders == {("A/m", "B/m", "C/m")}) == fixed
+    assert len(orders) == (1 if fixed else 6)
+
+
+def test_the_least_outstanding_is_what_the_board_says() -> None:
+    board = Board()
+    roster = routed(
+        Route(model="r", strategy="least_outstanding", targets=(target("A", "m"), target("B", "m"))),
+        board=board,
+    )
+    board.circuit("A", "m").outstanding = 1
+    assert planned(roster, model="r") == ["B/m", "A/m"]
+    board.circuit("B", "m").outstanding = 2
+    assert planned(roster, model="r") == ["A/m", "B/m"]
+
+
+def test_who_breaks_a_condition_is_the_last_resort() -> None:
+    now = 0.0
+    board = Board(clock=lambda: now)
+    when = Condition(first_content=1)
+    roster = routed(
+        Route(
+            model="r", targets=(target("A", "m", when=when), target("B", "m", when=when), target("C", "m"))
+        ),
+        board=board,
+    )
+    assert planned(roster, model="r") == ["A/m", "B/m", "C/m"]
+    board.circuit("A", "m").observed.first_content.add(1.5)
+    assert planned(roster, model="r") == ["B/m", "C/m", "A/m"]
+    assert planned(roster, model="r", providers=["A", "B"]) == ["A/m", "B/m"]
+    board.circuit("B", "m").observed.first_content.add(1.5)
+    assert planned(roster, model="r") == ["C/m", "A/m", "B/m"]
+
+
+KEYS = [f"caller-{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize("strategy", ["weighted", "least_latency", "least_outstanding"])
+@pytest.mark.parametrize("field", ["prompt_cache_key", "user"])
+def test_a_key_keeps_a_caller_at_a_target_of_a_route(strategy: Any, field: str) -> None:
+    targets = tuple(target(name, "m") for name in "ABC")
+    roster = routed(Route(model="r", strategy=strategy, targets=targets))
+    orders = {key: {tuple(planned(roster, s, model="r", **{field: key})) for s in range(5)} for key in KEYS}
+    assert all(len(found) == 1 for found in orders.values())
+    assert {next(iter(found))[0] for found in orders.values()} == {"A/m", "B/m", "C/m"}
+
+
+def test_the_cache_key_goes_before_the_user() -> None:
+    for key in KEYS:
+        kept = planned(ROUTED, model="m", prompt_cache_key=key)
+        assert planned(ROUTED, model="m", prompt_cache_key=key, user="someone") == kept
+    assert planned(ROUTED, model="m", user=KEYS[0]) == planned(ROUTED, model="m", prompt_cache_key=KEYS[0])
+
+
+def test_a_key_keeps_nobody_where_the_route_says_so_or_the_list_is_ordered() -> None:
+    targets = tuple(target(name, "m") for name in "ABC")
+    loose = routed(Route(model="r", strategy="weighted", sticky=False, targets=targets))
+    assert len({tuple(planned(loose, s, model="r", user="someone")) for s in range(50)}) == 6
+    listed = routed(Route(model="r", targets=targets))
+    assert {tuple(planned(listed, model="r", user=key)) for key in KEYS} == {("A/m", "B/m", "C/m")}
+    assert {tuple(planned(ROUTED, model="both", user=key))[:3] for key in KEYS} == {
+        ("A/both", "B/both", "C/both")
+    }
+
+
+def test_without_a_route_a_key_keeps_a_caller_among_those_of_equal_priority() -> None:
+    roster = routed()
+    assert planned(roster, model="m") == ["A/m", "B/m", "C/m", "Z/m"]
+    orders = {key: planned(roster, model="m", user=key) for key in KEYS}
+    assert {order[-1] for order in orders.values()} == {"Z/m"}
+    assert {order[0] for order in orders.values()} == {"A/m", "B/m", "C/m"}
+    assert planned(roster, model="m", user=KEYS[0], providers=["C", "A"]) == ["C/m", "A/m"]
+
+
+def test_a_route_without_targets_gives_a_strategy_to_those_of_equal_priority() -> None:
+    roster = routed(Route(model="m*", strategy="weighted"))
+    orders = {tuple(planned(roster, seed, model="m")) for seed in range(50)}
+    assert len(orders) == 6
+    assert {order[-1] for order in orders} == {"Z/m"}
+    assert planned(roster, model="both") == ["A/both", "B/both", "C/both", "Z/both"]
+
+
+def test_embeddings_are_routed_too() -> None:
+    roster = routed(Route(model="v", targets=(target("A", "m"), target("Z", "vec"))))
+    made = plan.make(CreateEmbeddingsRequest(model="v"), roster)
+    assert [candidate.provider.id for candidate in made.candidates] == ["Z"]
+    assert [attempt.cause for attempt in made.passed_over] == ["no_such_model"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "hedge"),
+    [
+        pytest.param({"model": "m"}, Hedging(delay=2), id="the route's"),
+        pytest.param({"model": "m", "hedge": {"delay": 0.5}}, Hedging(delay=0.5), id="the request's first"),
+        pytest.param({"model": "fast", "hedge": {}}, Hedging(delay=None), id="the observed delay"),
+        pytest.param({"model": "fast", "hedge": {"delay": 0}}, Hedging(delay=0), id="no delay"),
+        pytest.param({"model": "fast"}, None, id="none"),
+        pytest.param({"model": "both"}, None, id="none by a route without targets"),
+    ],
+)
+def test_hedging_is_planned(fields: dict[str, Any], hedge: Hedging | None) -> None:
+    assert plan.make(CreateCompletionRequest(**fields), ROUTED).hedge == hedge
+
+
+async def test_who_refused_its_key_is_not_enabled_but_still_planned() -> None:
+    roster = routed()
+    roster.board.disable("A", "its key was refused")
+    a = roster.named("A")
+    assert (a.enabled, a.reason, a.missing) == (False, "its key was refused", "")
+    assert planned(roster, model="m")[0] == "A/m"

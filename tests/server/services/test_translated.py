@@ -13,7 +13,7 @@ from server.ingress.base import Asked
 from server.routing.roster import Provider, Roster
 from server.routing.router import Router
 from server.rows import Row
-from server.services import translated
+from server.services import call, translated
 
 if TYPE_CHECKING:
     from server.services.call import Context
@@ -40,7 +40,7 @@ class Plain:
         return f"[{failure.error.code}]".encode()
 
 
-class Call:
+class NoContext:
     """What is asked of a call's context."""
 
     def invocation_metadata(self) -> tuple[()]:
@@ -57,8 +57,8 @@ def read(body: bytes) -> Asked:
 
 
 async def told(text: str) -> bytes:
-    context = cast("Context", Call())
-    parts = translated.answer(read, HttpBody(data=text.encode()), ROUTER, context)
+    call.begin(cast("Context", NoContext()))
+    parts = translated.answer(read, HttpBody(data=text.encode()), ROUTER)
     return b"".join([part.data async for part in parts])
 
 

@@ -1,0 +1,155 @@
+"""What becomes of a call: who was asked, how each attempt ended, who answered, and how long it took."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from interference.v1 import error_pb2
+from interference.v1.embeddings_pb2 import EmbeddingsUsage
+from interference.v1.routing_pb2 import Routing
+from interference.v1.usage_pb2 import Usage
+from server.errors import Attempt, AttemptFailed, Cause, InterferenceError, TimedOut
+from server.routing import outcome
+from server.routing.plan import Candidate
+
+Deadline = float | None  # on the event loop's clock, in seconds
+
+
+class Journal:
+    """One call. Made when it arrives; its deadline is known by then, or from the request."""
+
+    def __init__(self, deadline: Deadline = None) -> None:
+        self.started = asyncio.get_running_loop().time()
+        self._began = time.monotonic()  # finer than the event loop's clock
+        self.deadline = deadline
+        self.model = ""
+        self.served: Attempt | None = None
+        self.first_content_ms: float | None = None
+        self.total_ms: float | None = None
+        self.usage: tuple[int, int] | None = None  # tokens read, tokens written
+        self._failed: list[Attempt] = []
+        self._passed_over: Sequence[Attempt] = ()
+        self._retry_after: list[float] = []
+
+    def limit(self, seconds: float) -> None:
+        """The call must be answered within so many seconds of its arrival, or sooner."""
+        until = self.started + seconds
+        self.deadline = until if self.deadline is None else min(until, self.deadline)
+
+    def planned(self, model: str, passed_over: Sequence[Attempt]) -> None:
+        """Who is passed over is known."""
+        self.model = model
+        self._passed_over = passed_over
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Those that gave no answer, in order, then who was passed over, then the one that answered."""
+        served = () if self.served is None else (self.served,)
+        return (*self._failed, *self._passed_over, *served)
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the deadline."""
+        return None if self.deadline is None else self.deadline - asyncio.get_running_loop().time()
+
+    def check(self) -> None:
+        """Raises `TimedOut` where the deadline has passed."""
+        remaining = self.remaining
+        if remaining is not None and remaining <= 0:
+            raise self.told(
+                TimedOut("The deadline passed before any provider answered.", reason="deadline_passed")
+            )
+
+    def failed(self, candidate: Candidate, error: AttemptFailed, took: float | None) -> None:
+        """An attempt failed, after so many seconds; None: it was not called."""
+        if error.retry_after is not None:
+            self._retry_after.append(error.retry_after)
+        self._failed.append(_attempt(candidate, error.cause, error.message, took, error))
+
+    def cancelled(self, candidate: Candidate, took: float | None) -> None:
+        """An attempt was ended because another had been faster, or because the call ended."""
+        self._failed.append(_attempt(candidate, "cancelled", "was ended before it answered", took))
+
+    def answered(self, candidate: Candidate, took: float) -> None:
+        """An attempt has given its first content, after so many seconds."""
+        self.served = _attempt(candidate, "", "", took)
+        self.first_content_ms = self.elapsed_ms()
+
+    def done(self) -> None:
+        """The answer is whole."""
+        self.total_ms = self.elapsed_ms()
+
+    def used(self, usage: Usage | EmbeddingsUsage) -> None:
+        """The tokens of the call, where they are told."""
+        if usage.total_tokens or usage.prompt_tokens:
+            written = usage.completion_tokens if isinstance(usage, Usage) else 0
+            self.usage = usage.prompt_tokens, written
+
+    def ended(
+        self, candidate: Candidate, error: InterferenceError, took: float | None
+    ) -> InterferenceError:
+        """An error that ends the call within an attempt, with all attempts up to that one."""
+        cause: Cause = "timed_out" if isinstance(error, TimedOut) else "refused"
+        told = "did not answer before the deadline" if cause == "timed_out" else error.message
+        self.served = None
+        self.failed(candidate, AttemptFailed(cause, told, status=error.http_status), took)
+        return self.told(error)
+
+    def told(self, error: InterferenceError) -> InterferenceError:
+        """The error with what is known of the call."""
+        error.attempts = self.attempts
+        error.model = self.model or None
+        return error
+
+    def all_failed(self) -> InterferenceError:
+        """The end of the list."""
+        return outcome.all_failed(
+            self.model, self._passed_over, self._failed, min(self._retry_after, default=None)
+        )
+
+    def broken(self, candidate: Candidate, error: AttemptFailed) -> InterferenceError:
+        """A failure after content has left."""
+        self.served = None
+        return outcome.broken(candidate.model, candidate.provider.id, error, self._failed)
+
+    def routing(self) -> Routing:
+        """What the caller is told beside the answer."""
+        return Routing(
+            attempts=[as_message(attempt) for attempt in self.attempts],
+            time_to_first_content_ms=self.first_content_ms,
+            total_ms=self.total_ms,
+        )
+
+    def elapsed_ms(self) -> float:
+        """Milliseconds since the call's arrival."""
+        return round((time.monotonic() - self._began) * 1000, 3)
+
+
+def as_message(attempt: Attempt) -> error_pb2.Attempt:
+    """An attempt as the contract has it."""
+    return error_pb2.Attempt(
+        provider=attempt.provider,
+        model=attempt.model,
+        cause=attempt.cause,
+        message=attempt.message,
+        status=attempt.status,
+        duration_ms=attempt.duration_ms,
+    )
+
+
+def _attempt(
+    candidate: Candidate,
+    cause: Cause,
+    message: str,
+    took: float | None,
+    error: AttemptFailed | None = None,
+) -> Attempt:
+    return Attempt(
+        provider=candidate.provider.id,
+        model=candidate.provider.own(candidate.model),
+        cause=cause,
+        message=message,
+        status=None if error is None else error.status,
+        duration_ms=None if took is None else round(took * 1000, 3),
+        param=None if error is None else error.param,
+    )

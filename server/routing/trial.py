@@ -1,0 +1,102 @@
+"""A trial: one attempt from its admission to its end, with all that is held for it meanwhile."""
+
+import time
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from server.errors import AttemptFailed, InterferenceError, TimedOut
+from server.operations import Answer, Chunk, Request
+from server.routing import attempt
+from server.routing.attempt import Progress
+from server.routing.bounds import AGAIN, Full
+from server.routing.health import Board, Ticket
+from server.routing.journal import Journal
+from server.routing.plan import Candidate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+T = TypeVar("T", bound=Answer | Chunk)
+
+
+class Trial(Generic[T]):
+    """Asks one candidate. `first` begins it, `rest` gives what follows; it must be closed in any case."""
+
+    def __init__(self, candidate: Candidate, request: Request, journal: Journal, *, stream: bool) -> None:
+        self.candidate = candidate
+        self._request = cast("Any", request)  # one that streams, where `stream` is true
+        self.progress = Progress(attempt.choices(self._request)) if stream else None
+        self._journal = journal
+        self._ticket: Ticket | None = None
+        self._entered = False
+        self._called_at: float | None = None
+        self.rest: AsyncGenerator[T, None]
+
+    @property
+    def took(self) -> float | None:
+        """Seconds since the provider was called; None where it was not."""
+        if self._called_at is None:
+            return None
+        return time.monotonic() - self._called_at
+
+    async def first(self, board: Board) -> T:
+        """Gives the first chunk of a stream, when there is content; or the whole answer.
+
+        Raises `AttemptFailed`, also where the provider is not to be asked now, and what ends the call.
+        """
+        provider, model = self.candidate.provider, self.candidate.model
+        self._ticket = await board.admit(provider.id, provider.own(model))
+        await self._enter()
+        self._called_at = time.monotonic()
+        limits = attempt.limits(provider.row.limits, self._request)
+        deadline = self._journal.deadline
+        if self.progress is None:
+            self.rest = attempt.whole(self.candidate, self._request, limits, deadline)
+        else:
+            chunks = attempt.chunks(self.candidate, self._request, limits, deadline, self.progress)
+            self.rest = cast("AsyncGenerator[T, None]", chunks)
+        first = await anext(self.rest)
+        self._ticket.content(whole=self.progress is None)
+        return first
+
+    async def _enter(self) -> None:
+        bound = self.candidate.provider.bound
+        try:
+            await bound.enter(self._journal.deadline)
+        except Full:
+            told = f"answers {bound.limit} requests already, as many as it may"
+            raise AttemptFailed("overloaded", told, retry_after=AGAIN) from None
+        except TimeoutError:
+            raise TimedOut(
+                "The deadline passed before it was the request's turn.", reason="deadline_passed"
+            ) from None
+        self._entered = True
+
+    def succeeded(self) -> None:
+        """The answer is whole."""
+        if self._ticket is not None:
+            self._ticket.succeeded()
+
+    def failed(self, error: AttemptFailed) -> None:
+        """The provider could not answer, or not to the end."""
+        if self._ticket is not None and self._called_at is not None:
+            self._ticket.failed(error)
+
+    def ended(self, error: InterferenceError) -> None:
+        """The call is over: the request was wrong, or the deadline has passed."""
+        if self._ticket is None or self._called_at is None:
+            return
+        if isinstance(error, TimedOut):
+            self._ticket.outwaited()
+        else:
+            self._ticket.refused()
+
+    async def close(self) -> None:
+        """Ends it, and with it the call to the provider."""
+        try:
+            if self._called_at is not None:
+                await self.rest.aclose()
+        finally:
+            if self._entered:
+                self.candidate.provider.bound.leave()
+            if self._ticket is not None:
+                self._ticket.close()

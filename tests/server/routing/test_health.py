@@ -1,0 +1,288 @@
+"""When a provider is left alone, for how long, and how it comes back."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from server.errors import AttemptFailed, Cause
+from server.routing.health import Board, Change, Ticket
+from server.rows import Breaker
+
+ROW = Breaker(failures=3, rate=0.5, least=10, window=30, slow=10, cool_down=5, longest=40)
+DOWN = AttemptFailed("server_error", "down", status=500)
+
+
+@dataclass
+class World:
+    """A board with a clock of its own, and what its peers are told."""
+
+    now: float = 1000.0
+    told: list[Change] = field(default_factory=list)
+    grants: bool = True
+
+    def __post_init__(self) -> None:
+        self.board = Board(self, lambda: self.now)
+        self.board.add("A", ROW)
+
+    def publish(self, change: Change) -> None:
+        self.told.append(change)
+
+    async def may_probe(self, change: Change) -> bool:  # noqa: ARG002
+        return self.grants
+
+    async def admit(self, model: str = "m") -> Ticket:
+        return await self.board.admit("A", model)
+
+    async def fail(self, error: AttemptFailed = DOWN, model: str = "m") -> None:
+        ticket = await self.admit(model)
+        ticket.failed(error)
+        ticket.close()
+
+    async def succeed(self, took: float = 0, model: str = "m") -> None:
+        ticket = await self.admit(model)
+        self.now += took
+        ticket.content()
+        ticket.succeeded()
+        ticket.close()
+
+    async def open(self) -> None:
+        for _ in range(ROW.failures):
+            await self.fail()
+
+    async def refusal(self, model: str = "m") -> AttemptFailed:
+        with pytest.raises(AttemptFailed) as refused:
+            await self.admit(model)
+        return refused.value
+
+    @property
+    def state(self) -> str:
+        return self.board.circuit("A", "m").state
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def test_failures_in_a_row_open_the_breaker_of_that_model_alone(world: World) -> None:
+    await world.fail()
+    await world.fail()
+    await world.succeed()
+    await world.fail()
+    await world.fail()
+    assert world.state == "closed"
+    await world.fail()
+    assert world.state == "open"
+    assert (await world.refusal()).cause == "circuit_open"
+    await world.succeed(model="other")
+
+
+async def test_a_share_of_failures_within_the_window_opens_it(world: World) -> None:
+    for _ in range(5):
+        await world.succeed()
+        await world.fail()
+    assert world.state == "open"
+
+
+async def test_failures_beyond_the_window_are_forgotten(world: World) -> None:
+    for _ in range(4):
+        await world.succeed()
+        await world.fail()
+    world.now += ROW.window + 4
+    await world.succeed()
+    await world.fail()
+    assert world.state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("cause", "opens"),
+    [
+        ("connect_failed", True),
+        ("connection_lost", True),
+        ("timed_out", True),
+        ("server_error", True),
+        ("broken_answer", True),
+        ("rate_limited", True),
+        ("access_refused", True),
+        ("quota_exceeded", True),
+        ("no_such_model", False),
+        ("parameter_unsupported", False),
+        ("conflict", False),
+        ("too_early", False),
+    ],
+)
+async def test_only_what_tells_of_the_provider_counts(world: World, cause: Cause, opens: bool) -> None:
+    for _ in range(ROW.failures):
+        await world.fail(AttemptFailed(cause, "told"))
+    assert (world.state == "open") is opens
+
+
+async def test_after_the_cool_down_one_request_finds_out(world: World) -> None:
+    await world.open()
+    assert (await world.refusal()).retry_after == pytest.approx(5, rel=0.11)
+    world.now += 6
+    probe = await world.admit()
+    assert world.state == "half_open"
+    assert (await world.refusal()).cause == "circuit_open"
+    probe.content()
+    probe.succeeded()
+    probe.close()
+    assert world.state == "closed"
+    await world.succeed()
+
+
+async def test_the_cool_down_grows_with_each_probe_that_fails_up_to_a_bound(world: World) -> None:
+    await world.open()
+    waits = []
+    for _ in range(6):
+        waits.append((await world.refusal()).retry_after or 0)
+        world.now += waits[-1] + 0.01
+        await world.fail()
+    assert [round(wait, 1) for wait in waits] == pytest.approx([5, 10, 20, 40, 40, 40], rel=0.11)
+
+
+async def test_it_begins_small_again_when_all_was_well_for_a_while(world: World) -> None:
+    await world.open()
+    world.now += 6
+    await world.succeed()
+    world.now += ROW.window + 1
+    await world.succeed()
+    await world.open()
+    assert (await world.refusal()).retry_after == pytest.approx(5, rel=0.11)
+
+
+async def test_a_probe_whose_caller_leaves_lets_the_next_find_out(world: World) -> None:
+    await world.open()
+    world.now += 6
+    (await world.admit()).close()
+    assert world.state == "open"
+    await world.succeed()
+    assert world.state == "closed"
+
+
+async def test_a_probe_that_never_ends_is_given_up(world: World) -> None:
+    await world.open()
+    world.now += 6
+    await world.admit()
+    world.now += 31
+    await world.succeed()
+    assert world.state == "closed"
+
+
+async def test_only_the_worker_that_is_granted_it_finds_out(world: World) -> None:
+    await world.open()
+    world.now += 6
+    world.grants = False
+    assert (await world.refusal()).cause == "circuit_open"
+    assert world.state == "open"
+
+
+async def test_a_429_closes_the_provider_for_just_its_time(world: World) -> None:
+    world.board.add("B", ROW)
+    await world.fail(AttemptFailed("rate_limited", "slow down", status=429, retry_after=7))
+    refusal = await world.refusal("other")
+    assert (refusal.cause, refusal.retry_after) == ("rate_limited", 7)
+    (await world.board.admit("B", "m")).close()
+    world.now += 7
+    await world.succeed()
+    assert world.board.circuit("A").state == "closed"
+
+
+async def test_a_429_with_its_time_is_no_failure(world: World) -> None:
+    for _ in range(ROW.failures):
+        await world.fail(AttemptFailed("rate_limited", "slow down", status=429, retry_after=1))
+        world.now += 1
+    assert world.state == "closed"
+
+
+async def test_a_refused_key_disables_the_provider_with_the_reason_and_is_tried_again(world: World) -> None:
+    refused = AttemptFailed("key_refused", "it refused the key in A_KEY", status=401)
+    await world.fail(refused)
+    assert world.board.disabled("A") == "it refused the key in A_KEY"
+    refusal = await world.refusal("other")
+    assert refusal.cause == "not_enabled"
+    assert "A_KEY" in refusal.message
+    world.now += 70
+    await world.fail(refused)
+    assert (await world.refusal()).retry_after == pytest.approx(120, rel=0.11)
+    world.now += 140
+    await world.succeed()
+    assert world.board.disabled("A") == ""
+
+
+async def test_a_slow_first_content_counts_as_a_failure(world: World) -> None:
+    for _ in range(ROW.failures):
+        await world.succeed(took=11)
+    assert world.state == "open"
+    assert "more than 10 s" in world.board.circuit("A", "m").reason
+
+
+async def test_a_callers_short_deadline_says_nothing_of_the_provider(world: World) -> None:
+    for wait in (1, 1, 1, 1, 11, 11, 11):
+        ticket = await world.admit()
+        assert world.state == "closed"
+        world.now += wait
+        ticket.outwaited()
+        ticket.close()
+    assert world.state == "open"
+
+
+async def test_a_row_without_a_breaker_is_always_asked() -> None:
+    board = Board()
+    board.add("A", Breaker(enabled=False, failures=1))
+    for error in (
+        DOWN,
+        AttemptFailed("key_refused", "no"),
+        AttemptFailed("rate_limited", "", retry_after=9),
+    ):
+        ticket = await board.admit("A", "m")
+        ticket.failed(error)
+        ticket.close()
+    (await board.admit("A", "m")).close()
+
+
+async def test_workers_take_over_what_another_found_out(world: World) -> None:
+    other = World()
+    await world.open()
+    for change in world.told:
+        other.board.learn(change)
+    assert (await other.refusal()).cause == "circuit_open"
+    world.now = other.now = world.now + 6
+    await world.succeed()
+    for change in world.told:
+        other.board.learn(change)
+    await other.succeed()
+
+
+async def test_who_watches_hears_of_each_change_and_of_the_end(world: World) -> None:
+    heard: list[str] = []
+
+    async def watch() -> None:
+        async for keys in world.board.watchers.changes():
+            heard.append(world.state if keys else "begun")  # noqa: PERF401 - as it comes
+
+    watching = asyncio.create_task(watch())
+    await _until(lambda: heard == ["begun"])
+    await world.open()
+    await _until(lambda: heard == ["begun", "open"])
+    world.now += 6
+    await world.succeed()
+    await _until(lambda: heard[-1] == "closed")
+    world.board.close()
+    await asyncio.wait_for(watching, 1)
+
+
+async def test_names_that_callers_make_up_do_not_pile_up(world: World) -> None:
+    for number in range(5000):
+        await world.succeed(model=f"made-up-{number}")
+    assert len(world.board.of("A")) < 4200
+
+
+async def _until(true: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if true():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it did not come")
