@@ -7,14 +7,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-import uvloop
-
-from server import __version__, app, drivers, transport
+from server import __version__, drivers, listing
 from server.config import Secrets, Settings, check_keys, load_catalog, load_settings
 from server.errors import SettingsError
 from server.routes import Catalog
-from server.routing.discovery import Discovery
-from server.routing.roster import Roster
 
 _OVERRIDES = ("host", "port", "grpc_port", "workers", "providers", "public_url", "grace", "open")
 
@@ -30,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `interference providers | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _load(arguments: argparse.Namespace) -> tuple[Settings, Catalog, Secrets]:
@@ -49,24 +48,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 def _providers(arguments: argparse.Namespace) -> int:
     settings, catalog, secrets = _load(arguments)
-
-    async def find() -> Roster:
-        async with transport.connect(settings.max_answer_bytes) as client:
-            roster = app.build_roster(catalog, secrets, client)
-            await Discovery(roster).first()
-            return roster
-
-    sys.stderr.write("Asking the enabled providers for their models ...\n")
-    rows = [("ID", "ENABLED", "MODELS")]
-    for provider in uvloop.run(find()):
-        models = list(provider.operations())
-        told = ", ".join(models[:3]) + (f" and {len(models) - 3} more" if len(models) > 3 else "")
-        rows.append((provider.id, provider.reason or "yes", told or "-"))
-    widths = [min(max(len(row[column]) for row in rows), 60) for column in range(2)]
-    for row in rows:
-        line = f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}"
-        sys.stdout.write(f"{line.rstrip()}\n")
-    return 0
+    return listing.show(settings, catalog, secrets, watch=arguments.watch)
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -116,10 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     providers = commands.add_parser(
         "providers",
-        help="list the providers: enabled or why not, and models",
-        description="Lists all providers: enabled or what to do about it, and their models.",
+        help="list the providers: enabled or why not, health and models",
+        description="Lists all providers: enabled or what to do about it, their health and their models, "
+        "as the running server has it. Where none runs, the enabled ones are asked for their models.",
     )
     _settings_options(providers)
+    providers.add_argument("--host", help="address of the server (default 127.0.0.1)")
+    providers.add_argument("--port", type=int, help="port of the server (default 1337)")
+    providers.add_argument(
+        "--watch", action="store_true", help="then print each change of health, until Ctrl-C"
+    )
     check = commands.add_parser(
         "check",
         help="say whether the settings are valid",

@@ -107,15 +107,20 @@ class Worker:
 
 
 def build_roster(
-    catalog: Catalog, secrets: Secrets, client: transport.Transport, peers: Peers | None = None
+    catalog: Catalog,
+    secrets: Secrets,
+    client: transport.Transport,
+    peers: Peers | None = None,
+    workers: int = 1,
 ) -> Roster:
-    """All providers of the catalog with their keys and drivers."""
+    """All providers of the catalog with their keys and drivers, as one of so many workers has them."""
     made = drivers.build(client)
     providers = (
         Provider(
             with_base_url(row, secrets),
             made[row.driver],
             secrets.key(row.key_env) if row.key_env else None,
+            workers,
         )
         for row in catalog.providers
     )
@@ -127,7 +132,7 @@ async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[
     """Serves gRPC on a port of the settings' host (0: a free one) until the block ends."""
     settings, catalog = order.settings, order.catalog
     async with transport.connect(settings.max_answer_bytes) as client:
-        roster = build_roster(catalog, secrets, client, peers)
+        roster = build_roster(catalog, secrets, client, peers, settings.worker_count)
         discovery = Discovery(roster)
         await discovery.start()
         if settings.log_calls:

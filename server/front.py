@@ -81,15 +81,15 @@ class Envoy:
             options = ["--use-dynamic-base-id", "--base-id-path", str(self._base)]
             self._now = await self._launch(0, options if self.hot else ["--disable-hot-restart"])
 
-    async def replace(self, grace: float) -> None:
-        """Has another take over; the one before has `grace` seconds for what it has begun.
+    async def replace(self, patience: float) -> None:
+        """Has another take over; the one before has `patience` seconds for what it has begun.
 
         Raises `SettingsError`, and what is there stays.
         """
         await self.left()
         await self._validate()
         async with self._changing:
-            times = ["--parent-shutdown-time-s", f"{max(1, round(grace))}"]
+            times = ["--parent-shutdown-time-s", f"{max(1, round(patience))}"]
             base = ["--base-id", self._base.read_text().strip()]
             now = await self._launch(self._epoch + 1, base + times)
             try:
@@ -101,7 +101,7 @@ class Envoy:
             self._epoch += 1
         if before is not None:
             self._left = before
-            self._leaving = asyncio.create_task(self._see_off(before, grace))
+            self._leaving = asyncio.create_task(self._see_off(before, patience))
 
     async def left(self) -> None:
         """Waits until an Envoy whose place was taken has ended."""
@@ -126,11 +126,16 @@ class Envoy:
 
     async def port(self) -> int:
         """The port that it listens on, by its own word: another's could answer on it, too."""
-        if self._now is not None:
-            await self._live(self._now)
-        listeners = await self.ask("GET", "/listeners?format=json")
-        [status] = listeners["listener_statuses"]
-        return int(status["local_address"]["socket_address"]["port_value"])
+        deadline = time.monotonic() + _START
+        while time.monotonic() < deadline:
+            self.check()
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, KeyError):
+                if "LIVE" in await self.ask("GET", "/ready"):
+                    listeners = await self.ask("GET", "/listeners?format=json")
+                    for status in listeners["listener_statuses"]:
+                        return int(status["local_address"]["socket_address"]["port_value"])
+            await asyncio.sleep(_POLL)
+        raise SettingsError(f"Envoy did not listen within {_START:g} s")
 
     async def found(self, socket_path: str) -> None:
         """Waits until it sends calls to the worker at a Unix socket. Raises `SettingsError`."""
@@ -208,9 +213,9 @@ class Envoy:
             await asyncio.sleep(_POLL)
         raise SettingsError(f"Envoy did not listen within {_START:g} s")
 
-    async def _see_off(self, before: _Running, grace: float) -> None:
+    async def _see_off(self, before: _Running, patience: float) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace + _LATE):
+            async with asyncio.timeout(patience + _LATE):
                 await before.process.wait()
         await before.end()
 

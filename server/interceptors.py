@@ -89,12 +89,13 @@ class Edge(grpc.aio.ServerInterceptor):
             if isinstance(error, grpc.aio.AbortError):
                 raise
             running.error = failure.as_interference(error)
-            status = running.error.code.name
             await _fail(context, running.error, running)
         finally:
             self._running.discard(task)
             if not self._running:
                 self._quiet.set()
+            if running.error is not None:  # which may have been told in the stream
+                status = running.error.code.name
             telling.log(running, name, status)
 
     def _unary(

@@ -28,6 +28,7 @@ from server.routes import Catalog
 
 _log = logging.getLogger("interference")
 _WORDS = 5.0  # seconds that a worker has beyond the grace time, to notify balancers and callers
+_LAST_WORDS = 1.0  # seconds for what a worker says at the end of that
 _START = 20.0  # seconds until Envoy must have found the workers
 _LAST_BYTES = 5.0  # seconds that Envoy gets to send on what the workers have answered
 _STEADY = 30.0  # seconds after which a process that was started anew counts as well
@@ -232,7 +233,8 @@ class Supervisor:
         if not self._envoy.hot:
             _log.warning("On this system Envoy goes on as before, until the next start")
             return
-        await self._envoy.replace(self._settings.grace)
+        # A worker that leaves tells its last calls why they end; they are to hear it.
+        await self._envoy.replace(self._settings.moved + self._settings.grace + _LAST_WORDS)
         self._watch(self._envoy)
 
     async def _end(self) -> None:

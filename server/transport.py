@@ -20,6 +20,9 @@ from server.sse import EventReader, EventTooLong
 _AT_ONCE = 0.1  # seconds in which a kept connection shows that its server had closed it
 _LINGER = 1.0  # seconds in which a finished stream may still end its body, to reuse the connection
 _ERROR_BYTES = 256 * 1024  # of an answer that is no success; the rest says nothing more
+# Read of a stream at once. What has arrived of one that runs ahead of its caller is much more, and each
+# copy that is made of it on its way is as large.
+_PIECE = 16 * 1024  # bytes
 _EVENT_BYTES = 16 * 2**20  # of one server-sent event: a streamed image or sound fits
 
 
@@ -79,8 +82,9 @@ class Answer:
                     size += len(block)
                     if size > self._limit:
                         raise AttemptFailed("broken_answer", f"streamed more than {self._limit} bytes")
-                    if arrived := list(reader.feed(block)):
-                        yield arrived
+                    for start in range(0, len(block), _PIECE):
+                        if arrived := list(reader.feed(block[start : start + _PIECE])):
+                            yield arrived
             if arrived := list(reader.close()):
                 yield arrived
         except EventTooLong:
@@ -199,6 +203,7 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=None),
         trace_configs=[reuse],
         trust_env=False,
+        read_bufsize=_PIECE,
     )
 
 

@@ -9,6 +9,7 @@ import asyncio
 import gzip
 import json
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -48,6 +49,7 @@ class Call:
     gone: asyncio.Event  # set when the caller has closed the connection
     first: bool = True  # whether it is the first request on its connection
     told: Told = Told()  # what a test wants answered
+    plays: deque[str] = field(default_factory=deque)  # what a test wants done, call by call
 
     @property
     def stream(self) -> bool:
@@ -150,6 +152,12 @@ async def told(call: Call) -> None:
         call.end()
     else:
         call.answer(call.told.whole)
+
+
+@script
+async def played(call: Call) -> None:
+    """Does what a test has put next into `plays` for the model: a script, or a status; at last `ok`."""
+    await _script(call.plays.popleft() if call.plays else "ok")(call)
 
 
 @script
@@ -353,9 +361,18 @@ async def odd_error(call: Call) -> None:
     call.end()
 
 
-async def _status(call: Call, status: int) -> None:
+def _script(name: str) -> Script:
+    """The script of a name; a number is the status to answer with, and after a slash when to return."""
+    status, _, seconds = name.partition("/")
+    if not status.isdigit():
+        return SCRIPTS[name]
+    return lambda call: _status(call, int(status), seconds)
+
+
+async def _status(call: Call, status: int, seconds: str) -> None:
     error = {"message": f"the script says {status}", "type": "script", "param": "n", "code": f"c{status}"}
-    more = {"retry-after": str(RETRY_AFTER)} if status == 429 else {}
+    after = seconds or (str(RETRY_AFTER) if status == 429 else "")
+    more = {"retry-after": after} if after else {}
     call.answer({"error": error}, status, **more)
 
 
@@ -366,6 +383,7 @@ class Upstream:
     url: str = ""
     seen: list[Seen] = field(default_factory=list, init=False, repr=False)
     answers: dict[str, Told] = field(default_factory=dict, init=False, repr=False)  # of `told`, by model
+    plays: dict[str, deque[str]] = field(default_factory=dict, init=False, repr=False)  # by model
     open: int = 0  # connections on which a request is being answered
     connections: int = 0  # that were ever opened
 
@@ -395,12 +413,13 @@ class Upstream:
         body = json.loads(raw) if raw else None
         seen = Seen(name, path, {**headers, "x-base": self.url}, body, raw)
         self.seen.append(seen)
-        told = self.answers.get(body.get("model", ""), Told()) if isinstance(body, dict) else Told()
-        call = Call(seen, writer, asyncio.Event(), first, told)
+        model = body.get("model", "") if isinstance(body, dict) else ""
+        told, plays = self.answers.get(model, Told()), self.plays.get(model, deque())
+        call = Call(seen, writer, asyncio.Event(), first, told, plays)
         watch = asyncio.create_task(self._watch(reader, call.gone))
         self.open += 1
         try:
-            await (_status(call, int(name)) if name.isdigit() else SCRIPTS[name](call))
+            await _script(name)(call)
             await writer.drain()
         finally:
             self.open -= 1

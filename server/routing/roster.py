@@ -1,6 +1,7 @@
 """Who there is to ask: each provider with its key, its driver, and the models that it is known to have."""
 
 import difflib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -22,15 +23,17 @@ _MAX_COMPARED = 200  # names that a misspelt one is compared with, which takes a
 class Provider:
     """A catalog row at run time, with the models that it is known to have, by public name.
 
-    `vision_models` are those of its chat models that read images.
+    `vision_models` are those of its chat models that read images. It is one of so many `workers` that has
+    it, which share its bound on concurrency.
     """
 
-    def __init__(self, row: Row, driver: Driver, key: str | None) -> None:
+    def __init__(self, row: Row, driver: Driver, key: str | None, workers: int = 1) -> None:
         self.row = row
         self.driver = driver
         self.key = key
         self.retries = Budget(row.retry.budget)
-        self.bound = Bound(row.concurrency.limit, row.concurrency.queue, row.concurrency.wait)
+        bound = row.concurrency
+        self.bound = Bound(math.ceil(bound.limit / workers), bound.queue, bound.wait)
         self.unreachable = "its list of models has not answered yet" if row.probed else ""
         self._board: Board | None = None
         self.learn(())

@@ -149,15 +149,7 @@ class Router:
         call = _Call(request, journal, stream, deque(made.candidates))
         self._hedges.earn()
         delay = self._hedge_after(made, stream=stream)
-        if delay is None:
-            found = await self._ask(call)
-        else:
-            found = await race.first(
-                lambda: self._ask(call),
-                delay,
-                lambda: bool(call.left) and self._hedges.spend(),
-                lambda late: _drop(late, journal),
-            )
+        found = await (self._ask(call) if delay is None else self._race(call, delay))
         if found is None:
             raise journal.all_failed()
         journal.answered(found.trial.candidate, found.took)
@@ -175,6 +167,18 @@ class Router:
             return None
         seen = circuit.observed
         return (seen.first_content if stream else seen.whole).percentile(_P95)
+
+    async def _race(self, call: _Call, delay: float) -> _Found | None:
+        """Asks two at a time, where the first says nothing within `delay` seconds."""
+        try:
+            return await race.first(
+                lambda: self._ask(call),
+                delay,
+                lambda: bool(call.left) and self._hedges.spend(),
+                lambda late: _drop(late, call.journal),
+            )
+        except InterferenceError as error:
+            raise call.journal.told(error) from None  # now that the other has ended, too
 
     async def _ask(self, call: _Call) -> _Found | None:
         """Asks those who are left, one after the other, until one gives content."""

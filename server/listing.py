@@ -1,0 +1,129 @@
+"""`interference providers`: who there is, with what is missing, their models and their health.
+
+As the running server has it, where one answers; otherwise the enabled providers are asked for their models.
+"""
+
+import sys
+from collections.abc import Iterable
+
+import grpc
+import uvloop
+
+from interference.v1.providers_pb2 import (
+    GetProviderRequest,
+    Health,
+    ProviderDetails,
+    WatchProvidersRequest,
+)
+from interference.v1.providers_pb2_grpc import ProvidersStub
+from server import app, transport
+from server.config import Secrets, Settings, reachable
+from server.routes import Catalog
+from server.routing.discovery import Discovery
+from server.routing.roster import Provider
+
+_READY = 2.0  # seconds in which a server must be there
+_LIMIT = 10.0  # seconds for one answer of it
+_WIDEST = 60  # characters of a column
+_NAMED = 3  # models
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+def show(settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool) -> int:
+    """Prints the table, and with `watch` each change of health until Ctrl-C. Returns the exit code."""
+    host = reachable(settings.host)
+    address = f"{f'[{host}]' if ':' in host else host}:{settings.port}"
+    with grpc.insecure_channel(address) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=_READY)
+        except grpc.FutureTimeoutError:
+            return _show_without(address, settings, catalog, secrets, watch=watch)
+        key = next(iter(secrets.own), "")
+        try:
+            _show_with(channel, address, (("authorization", f"Bearer {key}"),) if key else (), watch=watch)
+        except grpc.RpcError as error:
+            told = error.details() if isinstance(error, grpc.Call) else error
+            _say(f"The server at {address} says: {told}")
+            return 1
+    return 0
+
+
+def _show_with(channel: grpc.Channel, address: str, metadata: Metadata, *, watch: bool) -> None:
+    stub = ProvidersStub(channel)
+    changes = stub.WatchProviders(WatchProvidersRequest(), metadata=metadata)
+    ids = dict.fromkeys(health.provider for health in next(changes).health)
+    _say(f"As the server at {address} has it:")
+    _print_table(
+        _line(stub.GetProvider(GetProviderRequest(provider=one), metadata=metadata, timeout=_LIMIT))
+        for one in ids
+    )
+    if not watch:
+        changes.cancel()
+        return
+    for told in changes:
+        for health in told.health:
+            _print(_change(health))
+
+
+def _show_without(
+    address: str, settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool
+) -> int:
+    if watch:
+        _say(f"No server answers at {address}: there is nothing to watch.")
+        return 1
+    _say(f"No server answers at {address}. Asking the enabled providers for their models ...")
+
+    async def find() -> list[Provider]:
+        async with transport.connect(settings.max_answer_bytes) as client:
+            roster = app.build_roster(catalog, secrets, client)
+            await Discovery(roster).first()
+            return list(roster)
+
+    _print_table(
+        (one.id, one.reason or "yes", "-", _named(list(one.operations()))) for one in uvloop.run(find())
+    )
+    return 0
+
+
+def _line(details: ProviderDetails) -> tuple[str, ...]:
+    models = dict.fromkeys(
+        (*details.models, *details.text_models, *details.embedding_models, *details.image_models)
+    )
+    ill = [health for health in details.health if health.state not in ("closed", "disabled")]
+    told = "; ".join(_state(health) for health in ill) or ("well" if details.enabled else "-")
+    return details.id, "yes" if details.enabled else details.reason, told, _named(list(models))
+
+
+def _state(health: Health) -> str:
+    again = f", asked again in {health.retry_in:.0f} s" if health.HasField("retry_in") else ""
+    return f"{f'{health.model} ' if health.model else ''}{health.state}{again}"
+
+
+def _change(health: Health) -> str:
+    who = f"{health.provider}/{health.model}" if health.model else health.provider
+    why = f": {health.reason}" if health.reason else ""
+    again = f" (asked again in {health.retry_in:.1f} s)" if health.HasField("retry_in") else ""
+    return f"{who} {health.state}{why}{again}"
+
+
+def _named(models: list[str]) -> str:
+    more = f" and {len(models) - _NAMED} more" if len(models) > _NAMED else ""
+    return ", ".join(models[:_NAMED]) + more or "-"
+
+
+def _print_table(lines: Iterable[tuple[str, ...]]) -> None:
+    rows = [("ID", "ENABLED", "HEALTH", "MODELS"), *lines]
+    widths = [min(max(len(row[column]) for row in rows), _WIDEST) for column in range(3)]
+    for row in rows:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, (*widths, 0), strict=True))
+        _print("  ".join(cells).rstrip())
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

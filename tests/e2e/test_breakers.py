@@ -1,0 +1,159 @@
+"""What is known of a provider's health: who is left alone, who sees it, and how it comes back."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+import requests
+
+from interference.v1.providers_pb2 import Health, WatchProvidersRequest
+from interference.v1.providers_pb2_grpc import ProvidersStub
+from tests.calls import TIMEOUT, body, rest
+from tests.programs import wait_until
+from tests.service import Service
+from tests.upstream import Upstream
+
+Play = Callable[..., None]
+
+
+def details(service: Service, provider: str) -> Any:
+    return requests.get(f"{service.base_url}/providers/{provider}", timeout=TIMEOUT).json()
+
+
+def states(service: Service, provider: str) -> dict[str, str]:
+    """The state of each model; under nothing that of the provider."""
+    return {one.get("model", ""): one["state"] for one in details(service, provider)["health"]}
+
+
+@contextmanager
+def watched(address: str) -> Iterator[list[Health]]:
+    """What a watcher of the health hears, as it comes."""
+    heard: list[Health] = []
+
+    def watch() -> None:
+        try:
+            for told in changes:
+                heard.extend(told.health)
+        except grpc.RpcError:
+            pass
+
+    with grpc.insecure_channel(address) as channel:
+        changes = ProvidersStub(channel).WatchProviders(WatchProvidersRequest())
+        watching = threading.Thread(target=watch)
+        watching.start()
+        wait_until(lambda: bool(heard), lambda: "nothing was told")
+        try:
+            yield heard
+        finally:
+            changes.cancel()
+            watching.join(TIMEOUT)
+
+
+def test_one_that_fails_is_left_alone_by_all_workers_and_comes_back(
+    resilient: Service, upstream: Upstream, play: Play
+) -> None:
+    play("Breaks", *["500"] * 40)
+    with watched(resilient.worker) as heard:
+        wait_until(
+            lambda: rest(resilient, body("Breaks")).error["error"]["code"] == "circuit_open",
+            lambda: "it is still asked",
+        )
+        wait_until(
+            lambda: any((one.model, one.state) == ("m-Breaks", "open") for one in heard),
+            lambda: f"not told of: {heard}",
+        )
+        before = len(upstream.seen)
+        outcome = rest(resilient, body("Breaks A"))
+        assert outcome.provider == "A"
+        assert [seen.body["model"] for seen in upstream.seen[before:]] == ["m-A"]
+        told = outcome.chunks[0]["routing"]["attempts"][0]
+        assert (told["cause"], "duration_ms" in told) == ("circuit_open", False)
+        upstream.plays["m-Breaks"].clear()
+        wait_until(lambda: rest(resilient, body("Breaks")).code == 200, lambda: "it never came back")
+        wait_until(lambda: states(resilient, "Breaks")["m-Breaks"] == "closed", lambda: "not all know")
+    seen_states = [one.state for one in heard if one.model == "m-Breaks"]
+    assert {"open", "half_open", "closed"} <= set(seen_states)
+
+
+def test_a_429_leaves_just_that_provider_alone_for_just_that_time(
+    resilient: Service, upstream: Upstream, play: Play
+) -> None:
+    play("Limited", "429/2")
+    first = rest(resilient, body("Limited"))
+    assert (first.code, first.headers["retry-after"]) == (429, "2")
+    wait_until(
+        lambda: rest(resilient, body("Limited")).error["attempts"][0]["message"].startswith("asked us"),
+        lambda: "it is still asked",
+    )
+    before = len(upstream.seen)
+    refused = rest(resilient, body("Limited"))
+    assert (refused.code, refused.error["error"]["type"]) == (429, "rate_limit_error")
+    assert 1 <= int(refused.headers["retry-after"]) <= 2
+    assert len(upstream.seen) == before
+    assert rest(resilient, body("Limited A")).provider == "A"
+    assert states(resilient, "Limited")[""] == "limited"
+    wait_until(lambda: rest(resilient, body("Limited")).code == 200, lambda: "it never came back")
+
+
+def test_a_caller_with_the_time_for_it_waits_for_a_provider_that_said_when(
+    resilient: Service, play: Play
+) -> None:
+    play("A", "429/0.6")
+    assert rest(resilient, body("A", timeout=10)).code == 200
+
+
+def test_a_refused_key_disables_with_the_reason_shown(resilient: Service, play: Play) -> None:
+    play("Keyed", "401", "401", "401", "401")
+    first = rest(resilient, body("Keyed"))
+    assert first.code == 503
+    wait_until(lambda: not details(resilient, "Keyed")["enabled"], lambda: "it is enabled")
+    told = details(resilient, "Keyed")
+    assert "UPSTREAM_KEY" in told["reason"]
+    assert "key-of-ours" not in str(told)
+    wait_until(
+        lambda: rest(resilient, body("Keyed")).error["error"]["code"] == "no_provider_enabled",
+        lambda: "it is still asked",
+    )
+    listed = requests.get(f"{resilient.base_url}/providers", timeout=TIMEOUT).json()
+    assert "Keyed" not in [one["id"] for one in listed]
+    assert rest(resilient, body("Keyed A")).provider == "A"
+
+
+def test_figures_of_what_was_observed_are_shown(resilient: Service) -> None:
+    for _ in range(4):
+        assert rest(resilient, body("B", stream=True)).code == 200
+    wait_until(
+        lambda: any(one.get("first_content_p95_ms") for one in details(resilient, "B")["health"]),
+        lambda: str(details(resilient, "B")),
+    )
+    [model] = [one for one in details(resilient, "B")["health"] if one.get("model") == "m-B"]
+    assert model["attempts"] >= 1
+    assert model["failure_rate"] == 0
+    assert 0 < model["first_content_p50_ms"] <= model["first_content_p95_ms"]
+
+
+def test_the_first_thing_that_a_watcher_hears_is_everything(resilient: Service) -> None:
+    with watched(resilient.envoy) as heard:
+        first = {one.provider: one for one in heard if not one.model}
+    assert {"A", "Patient", "Echo", "Groq"} <= first.keys()
+    assert (first["Groq"].state, first["Groq"].reason) == ("disabled", "set GROQ_API_KEY")
+    assert first["Echo"].state == "closed"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+def test_an_open_breaker_is_a_503_that_says_when_to_return(
+    resilient: Service, play: Play, stream: bool
+) -> None:
+    play("Breaks", *["500"] * 40)
+    outcomes = []
+
+    def opened() -> bool:
+        outcomes.append(rest(resilient, body("Breaks", stream=stream)))
+        return bool(outcomes[-1].error["error"]["code"] == "circuit_open")
+
+    wait_until(opened, lambda: str(outcomes[-1]))
+    assert outcomes[-1].code == 503
+    assert int(outcomes[-1].headers["retry-after"]) >= 1

@@ -1,0 +1,77 @@
+"""A second provider is started where the first says nothing; who has content first wins, the other ends."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.calls import TIMEOUT, body, over_grpc, rest
+from tests.programs import wait_until
+from tests.service import Service
+from tests.upstream import TEXT, Upstream
+
+Play = Callable[..., None]
+kinds = pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+
+
+@kinds
+@pytest.mark.parametrize("way", ["rest", "grpc"])
+def test_the_first_content_wins_and_the_other_call_is_ended(
+    resilient: Service, upstream: Upstream, way: str, stream: bool
+) -> None:
+    before = upstream.open
+    if way == "rest":
+        outcome = rest(resilient, body("Patient A", stream=stream, hedge={"delay": 0.05}))
+    else:
+        outcome = over_grpc(resilient, "Patient A", stream=stream, hedge={"delay": 0.05})
+    assert (outcome.text, outcome.provider) == (TEXT, "A")
+    told = outcome.chunks[0]["routing"]["attempts"]
+    assert [(one["provider"], one.get("cause", "")) for one in told] == [
+        ("Patient", "cancelled"),
+        ("A", ""),
+    ]
+    wait_until(lambda: upstream.open <= before, lambda: "the slow call goes on")
+
+
+def test_a_fast_first_provider_is_asked_alone(resilient: Service, upstream: Upstream) -> None:
+    before = len(upstream.seen)
+    assert rest(resilient, body("A B", hedge={"delay": 5})).provider == "A"
+    assert len(upstream.seen) == before + 1
+
+
+def test_a_first_provider_that_fails_before_the_delay_is_followed_at_once(
+    resilient: Service, play: Play
+) -> None:
+    play("A", "500")
+    outcome = rest(resilient, body("A B", hedge={"delay": 60}, timeout=TIMEOUT))
+    assert outcome.provider == "B"
+
+
+def test_where_both_fail_the_next_is_asked(resilient: Service, play: Play) -> None:
+    play("A", "500")
+    play("B", "html")
+    limits = {"first_content": 0.3}
+    asked = body("Patient A B C", stream=True, hedge={"delay": 0.05}, time_limits=limits)
+    assert rest(resilient, asked).provider == "C"
+
+
+def test_without_an_observed_latency_none_is_started(resilient: Service, upstream: Upstream) -> None:
+    before = len(upstream.seen)
+    outcome = rest(resilient, body("Patient A", hedge={}, timeout=0.3))
+    assert outcome.code == 504
+    assert [seen.script for seen in upstream.seen[before:]] == ["silent"]
+
+
+def test_both_end_at_the_deadline(resilient: Service, upstream: Upstream) -> None:
+    before = upstream.open
+    outcome = rest(resilient, body("Patient Half", hedge={"delay": 0.05}, timeout=0.3))
+    assert outcome.code == 504
+    assert {one["provider"] for one in outcome.error["attempts"]} == {"Patient", "Half"}
+    wait_until(lambda: upstream.open <= before, lambda: "a call goes on")
+
+
+def test_a_wrong_request_ends_both(resilient: Service, play: Play, upstream: Upstream) -> None:
+    play("A", "400")
+    before = upstream.open
+    outcome = rest(resilient, body("Patient A", hedge={"delay": 0.05}))
+    assert (outcome.code, outcome.error["error"]["code"]) == (400, "c400")
+    wait_until(lambda: upstream.open <= before, lambda: "a call goes on")
