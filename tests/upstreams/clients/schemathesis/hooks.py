@@ -12,6 +12,8 @@ from typing import Any
 import schemathesis
 
 INT32 = 2**31
+PATIENCE = 60  # seconds
+TIMEOUT = re.compile(r"[0-9]+(\.[0-9]+)?(ms|s|m)?\Z")
 SIZE = re.compile(r"([1-9][0-9]{0,4}x[1-9][0-9]{0,4}|auto)\Z")
 # path: the model to ask for, and its provider; images are Canvas's, the rest Echo's
 MODELS = {"/v1/completions": ("t", "Everything"), "/v1/embeddings": ("e", "Everything")}
@@ -23,6 +25,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:  # noqa: ARG001 -
     """Changes a request before it is sent."""
     if isinstance(case.body, dict):
         case.body = case.body | _known(case.body, case.operation.path) | _possible(case.body)
+    if TIMEOUT.match(str((case.headers or {}).get("x-request-timeout", ""))):
+        case.headers["x-request-timeout"] = str(PATIENCE)
 
 
 def _known(body: dict[str, Any], path: str) -> dict[str, Any]:
@@ -53,7 +57,21 @@ def _possible(body: dict[str, Any]) -> dict[str, Any]:
     for name in ("max_tokens", "max_completion_tokens"):
         if -INT32 <= _whole(body.get(name), 1) < 1:
             possible[name] = 1
+    possible.update(_patient(body, ("timeout",)))
+    if isinstance(limits := body.get("time_limits"), dict):
+        possible["time_limits"] = limits | _patient(limits, ("connect", "first_content", "idle"))
     return possible
+
+
+def _patient(body: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Times that are long enough for an answer, in place of those that may be given."""
+    return {
+        name: PATIENCE
+        for name in names
+        if isinstance(value := body.get(name), int | float)
+        and not isinstance(value, bool)
+        and 0.001 <= value <= 3600
+    }
 
 
 def _is_id(value: Any) -> bool:
