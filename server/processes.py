@@ -122,11 +122,6 @@ class Worker:
         running = [one for one in (self._now, self._left) if one is not None]
         await asyncio.gather(*(one.end(patience) for one in running))
 
-    async def left(self) -> None:
-        """Waits until a process whose place was taken has ended."""
-        if self._leaving is not None:
-            await self._leaving
-
     async def _see_off(self, before: _Running) -> None:
         settings = before.order.settings
         before.member.leave()
@@ -153,8 +148,8 @@ class Worker:
             await end(process, 0)
             control.close()
             raise
-        member = self._hub.join(self.name, control)
-        hearing = asyncio.create_task(self._hub.serve(member, reader))
+        member = self._hub.join(self.name)
+        hearing = asyncio.create_task(self._hub.serve(member, reader, control))
         return _Running(process, msgspec.structs.replace(order, port=port), member, control, hearing)
 
     async def _ready(

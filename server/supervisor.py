@@ -21,7 +21,7 @@ from server import __version__, processes
 from server.config import Secrets, Settings, check_keys
 from server.control import EDGE, Order
 from server.errors import SettingsError
-from server.front import Envoy
+from server.front import Configuration, Envoy
 from server.peers import Hub
 from server.processes import Child, Worker
 from server.routes import Catalog
@@ -45,6 +45,7 @@ class Supervisor:
         self._load = load
         self._settings, self._catalog, self._secrets = load()
         check_keys(self._settings, self._catalog.providers, self._secrets)
+        self._port = self._settings.port
         self._home = Path(tempfile.mkdtemp(prefix="interference-"))
         self._terminal = _has_terminal()
         self._stop = asyncio.Event()
@@ -115,18 +116,18 @@ class Supervisor:
         for worker in self._workers:
             processes.check_free(settings.host, worker.port, "--grpc-port")
         await asyncio.gather(*(worker.start() for worker in self._workers))
-        self._configure(settings, settings.port)
+        self._envoy.configuration = self._configuration(settings, settings.port)
         await self._envoy.start()
         self._port = await self._envoy.port()
-        self._configure(settings, self._port)  # for when Envoy is started anew
+        self._envoy.configuration = self._configuration(settings, self._port)  # for when it starts anew
         enabled = await self._until_healthy()
         self._announce(enabled, time.monotonic() - began)
 
     def _order(self, port: int) -> Order:
         return Order(self._settings, self._catalog, port)
 
-    def _configure(self, settings: Settings, port: int) -> None:
-        """Says what Envoy is started with from now on."""
+    def _configuration(self, settings: Settings, port: int) -> Configuration:
+        """What Envoy is started with."""
         descriptor = _DESCRIPTOR.read_bytes()
         sockets = tuple(path for worker in self._workers for path in worker.sockets)
 
@@ -145,7 +146,7 @@ class Supervisor:
             )
             return interference_edge.render(edge, descriptor)
 
-        self._envoy.configuration = document
+        return document
 
     async def _until_healthy(self) -> list[str]:
         """Waits until a call through Envoy is answered; gives the ids of the enabled providers."""
@@ -192,7 +193,7 @@ class Supervisor:
             await asyncio.sleep(pause)
             try:
                 await child.start()
-            except SettingsError as error:
+            except (SettingsError, OSError) as error:
                 _log.error("%s", error)
 
     async def _reload(self) -> None:
@@ -202,31 +203,33 @@ class Supervisor:
             self._hangup.clear()
             began = time.monotonic()
             try:
-                self._read()
-            except SettingsError as error:
+                await self._read()
+            except (SettingsError, OSError) as error:
                 _log.error("Not restarted: %s. Everything goes on as before.", error)
                 continue
             try:
                 await self._replace()
-            except SettingsError as error:
+            except (SettingsError, OSError) as error:
                 _log.error("Restarted in part: %s. What is not goes on as before.", error)
                 continue
             _log.info("Restarted in %.1f s; what ran before ends with its calls", time.monotonic() - began)
 
-    def _read(self) -> None:
+    async def _read(self) -> None:
         """Reads everything that can be set once more. Raises `SettingsError`, and nothing has changed."""
         settings, catalog, secrets = self._load()
         changed = [name for name in _KEPT if getattr(settings, name) != getattr(self._settings, name)]
         kept = {name: getattr(self._settings, name) for name in _KEPT}
         settings = msgspec.structs.replace(settings, **kept)
         check_keys(settings, catalog.providers, secrets)
+        configuration = self._configuration(settings, self._port)
+        await self._envoy.validate(configuration)
         if changed:
             _log.warning("%s: kept as before, until the next start", ", ".join(changed))
         self._settings, self._catalog, self._secrets = settings, catalog, secrets
+        self._envoy.configuration = configuration
 
     async def _replace(self) -> None:
         """Replaces one worker after the other, and then Envoy, without a failed call."""
-        self._configure(self._settings, self._port)
         for worker in self._workers:
             await worker.replace(self._order(worker.port), self._envoy.found)
             self._watch(worker)

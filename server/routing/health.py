@@ -5,6 +5,7 @@ provider, and one before each provider as a whole, which a refused key opens. A 
 wait is left alone for that time. Times are in seconds on a clock that all processes of a host share.
 """
 
+import asyncio
 import random
 import time
 from collections import OrderedDict
@@ -24,6 +25,7 @@ Key = tuple[str, str]  # a provider's id, and a model by the provider's own name
 WHOLE = ""  # in place of a model: the provider as a whole
 
 _MOST = 4096  # circuits that are kept; callers choose the names of models
+_TICK = 0.005  # seconds by which clocks may differ
 _SOON = 1.0  # seconds after which to ask again where one request is finding out
 _PROBE = 30.0  # seconds after which one that is finding out is given up, and the next may
 _DISABLED = Breaker(cool_down=60, longest=3600)  # of a provider whose key was refused
@@ -189,6 +191,8 @@ class Board:
     def learn(self, change: Change) -> None:
         """Takes over a change of another worker's."""
         self.circuit(change.provider, change.model).learn(change)
+        if change.state == "limited":
+            self._expire_after(change.until - self.clock())
         self.watchers.tell((change.provider, change.model))
 
     def limit(self, provider: str, seconds: float) -> None:
@@ -198,6 +202,7 @@ class Board:
             return
         circuit.state, circuit.reason = "limited", "it asked us to wait"
         circuit.until = max(circuit.until, self.clock() + seconds)
+        self._expire_after(seconds)
         self.publish(circuit)
 
     def disable(self, provider: str, reason: str) -> None:
@@ -212,8 +217,11 @@ class Board:
         self._peers.publish(circuit.change())
         self.watchers.tell(circuit.key)
 
-    def expire(self) -> None:
-        """Ends the waits that are over, so that watchers hear of it."""
+    def _expire_after(self, seconds: float) -> None:
+        """So that watchers hear of the end of a wait at once, also where nobody asks."""
+        asyncio.get_running_loop().call_later(max(seconds, 0) + _TICK, self._expire)
+
+    def _expire(self) -> None:
         now = self.clock()
         for circuit in list(self._circuits.values()):
             if circuit.state == "limited" and now >= circuit.until:
@@ -287,7 +295,7 @@ class Ticket:
         self._well()
 
     def outwaited(self) -> None:
-        """The caller's time was over first. That tells of the provider only where it was slow anyway."""
+        """The caller's time was over, or another was faster: that tells only where it was slow anyway."""
         if self._board.clock() - self._started > self._own.settings.slow:
             self._ill(f"sent no content within {self._own.settings.slow:g} s")
 

@@ -12,7 +12,7 @@ from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operat
 from server.routes import Route, Routes
 from server.routing.bounds import Bound
 from server.routing.budget import Budget
-from server.routing.health import Board
+from server.routing.health import WHOLE, Board
 from server.rows import Limits, Row, is_glob
 
 _MAX_DISCOVERED = 5000  # models; no provider has as many
@@ -34,7 +34,7 @@ class Provider:
         self.retries = Budget(row.retry.budget)
         bound = row.concurrency
         self.bound = Bound(math.ceil(bound.limit / workers), bound.queue, bound.wait)
-        self.unreachable = "its list of models has not answered yet" if row.probed else ""
+        self._unreachable = "its list of models has not answered yet" if row.probed else ""
         self._board: Board | None = None
         self.learn(())
 
@@ -42,6 +42,17 @@ class Provider:
     def id(self) -> str:
         """What callers name it by."""
         return self.row.id
+
+    @property
+    def unreachable(self) -> str:
+        """Why it cannot be reached, where its list of models must answer; empty where it can."""
+        return self._unreachable
+
+    @unreachable.setter
+    def unreachable(self, why: str) -> None:
+        changed, self._unreachable = why != self._unreachable, why
+        if changed and self._board is not None:
+            self._board.watchers.tell((self.id, WHOLE))
 
     @property
     def missing(self) -> str:

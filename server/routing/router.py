@@ -215,6 +215,7 @@ class Router:
             await trial.close()
             raise journal.ended(candidate, error, trial.took) from None
         except BaseException:
+            trial.cancelled()
             journal.cancelled(candidate, trial.took)
             await trial.close()
             raise

@@ -90,6 +90,11 @@ class Trial(Generic[T]):
         else:
             self._ticket.refused()
 
+    def cancelled(self) -> None:
+        """Another was faster, or the caller has left."""
+        if self._ticket is not None and self._called_at is not None:
+            self._ticket.outwaited()
+
     async def close(self) -> None:
         """Ends it, and with it the call to the provider."""
         try:

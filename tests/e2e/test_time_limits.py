@@ -156,3 +156,17 @@ def test_a_stream_that_has_begun_ends_at_the_deadline_with_an_error_in_band(
     else:
         outcome = over_grpc(resilient, "Half A", stream=True, timeout=0.4)
         assert (outcome.code, outcome.text) == ("DEADLINE_EXCEEDED", "Hello")
+
+
+def test_a_grpc_stream_that_has_begun_ends_at_the_callers_deadline(resilient: Service) -> None:
+    request = CreateCompletionRequest(model="m", providers=["Half", "A"], messages=MESSAGES)
+    heard: list[str] = []
+    began = time.monotonic()
+    with grpc.insecure_channel(resilient.worker) as channel:
+        chunks = ChatStub(channel).StreamCompletion(request, timeout=0.5)
+        with pytest.raises(grpc.RpcError) as failed:
+            heard.extend(chunk.provider for chunk in chunks)
+    assert time.monotonic() - began >= 0.5
+    assert isinstance(failed.value, grpc.Call)
+    assert (failed.value.code(), heard) == (grpc.StatusCode.DEADLINE_EXCEEDED, ["Half"])
+    assert "Traceback" not in resilient.program.said

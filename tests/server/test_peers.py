@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from server.control import MAX_KEYS, MAX_LINE, Changed, Leave, line
-from server.peers import Hub, Link
+from server.control import MAX_KEYS, MAX_LINE, Changed, Leave, Outbox, line
+from server.peers import Hub, Link, Member
 from server.routing.health import Board, Change, State
 from server.rows import Breaker
 
@@ -53,7 +55,7 @@ async def joined(hub: Hub, name: str = "worker") -> AsyncIterator[Worker]:
     """A worker that has joined, until the block ends or it closes its writer."""
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_LINE)
-    serving = asyncio.create_task(hub.serve(hub.join(name, writer), reader))
+    serving = asyncio.create_task(hub.serve(hub.join(name), reader, writer))
     far_reader, far_writer = await asyncio.open_connection(sock=theirs)
     worker = Worker(Link(far_reader, far_writer), far_writer)
     running = asyncio.create_task(worker.link.run(worker.learn, worker.left.set))
@@ -106,6 +108,52 @@ async def test_two_who_speak_at_once_end_up_with_the_same() -> None:
         for worker in (one, two):
             await worker.knows(lambda worker=worker: ("A", "end") in worker.known)  # type: ignore[misc]
         assert one.known["A", "m"] == two.known["A", "m"] == three.known["A", "m"]
+
+
+@dataclass
+class Far:
+    """A worker without a socket: what it says and hears waits until the test lets it through."""
+
+    hub: Hub
+    member: Member
+    state: float = 0.0
+    heard: int = 0
+    saying: Outbox = field(default_factory=Outbox)
+
+    def finds_out(self, until: float) -> None:
+        self.state = until
+        self.saying.put("A", Changed(change("open", until), self.heard))
+
+    def speaks(self) -> None:
+        if len(self.saying):
+            said = self.saying.pop()
+            assert isinstance(said, Changed)
+            self.hub.take(self.member, said)
+
+    def hears(self) -> None:
+        if len(self.member.outbox):
+            told = self.member.outbox.pop()
+            assert isinstance(told, Changed)
+            self.heard, self.state = told.count, told.change.until
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["finds out", "speaks", "hears"]))))
+def test_however_it_comes_about_all_agree_in_the_end(steps: list[tuple[int, str]]) -> None:
+    hub = Hub()
+    workers = [Far(hub, hub.join(str(index))) for index in range(3)]
+    for number, (index, step) in enumerate(steps):
+        worker = workers[index]
+        if step == "finds out":
+            worker.finds_out(float(number + 1))
+        elif step == "speaks":
+            worker.speaks()
+        else:
+            worker.hears()
+    for worker in workers:
+        worker.speaks()
+    for worker in workers:
+        worker.hears()
+    assert len({worker.state for worker in workers}) == 1
 
 
 async def test_boards_that_are_linked_agree() -> None:
@@ -189,8 +237,8 @@ async def test_a_worker_that_does_not_read_holds_nobody_up_and_costs_little() ->
     hub = Hub()
     ours, theirs = socket.socketpair()
     reader, writer = await asyncio.open_connection(sock=ours)
-    member = hub.join("deaf", writer)
-    serving = asyncio.create_task(hub.serve(member, reader))
+    member = hub.join("deaf")
+    serving = asyncio.create_task(hub.serve(member, reader, writer))
     try:
         async with joined(hub) as one, joined(hub) as two:
             for number in range(3 * MAX_KEYS):

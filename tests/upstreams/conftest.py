@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import CALM
 from tests.service import Service, row, serving
 from tests.upstream import Upstream
 from tests.upstreams.cache import CannotMakeError
@@ -89,10 +90,10 @@ def interference(
         row("HuggingChat", llama.base_url, url="https://huggingface.co/chat", **wired),
         row("AnotherProvider", llama.base_url, **wired),
         row("HuggingSpace", guarded.base_url, url="https://huggingface.co/spaces", **space),
-        row("LockedOut", llama.base_url, key_env="WRONG_KEY", models=["locked"]),
+        row("LockedOut", llama.base_url, key_env="WRONG_KEY", models=["locked"], **CALM),
         *(
             # Asked last where a model has others: by those who name it.
-            row(name, f"{upstream.url}/{script}/v1", models=[model], priority=500)
+            row(name, f"{upstream.url}/{script}/v1", models=[model], priority=500, **CALM)
             for name, (script, model) in SCRIPTED.items()
         ),
     ]

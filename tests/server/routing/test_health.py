@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from server.drivers.echo import EchoDriver
 from server.errors import AttemptFailed, Cause
 from server.routing.health import Board, Change, Ticket
-from server.rows import Breaker
+from server.routing.roster import Provider
+from server.rows import Breaker, Row
 
 ROW = Breaker(failures=3, rate=0.5, least=10, window=30, slow=10, cool_down=5, longest=40)
 DOWN = AttemptFailed("server_error", "down", status=500)
@@ -286,3 +288,31 @@ async def _until(true: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0)
     raise AssertionError("it did not come")
+
+
+async def test_who_watches_hears_that_a_server_can_be_reached_again(world: World) -> None:
+    provider = Provider(Row(id="A", driver="openai", base_url="http://localhost:1/v1"), EchoDriver(), None)
+    provider.join(world.board)
+    heard: list[str] = []
+
+    async def watch() -> None:
+        async for keys in world.board.watchers.changes():
+            heard.extend(provider.missing or "there" for key in keys if key == ("A", ""))
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(0)
+    provider.unreachable = ""
+    await _until(lambda: heard == ["there"])
+    provider.unreachable = "gone"
+    await _until(lambda: heard == ["there", "gone"])
+    watching.cancel()
+
+
+async def test_workers_end_a_wait_that_another_began(world: World) -> None:
+    other = World()
+    await world.fail(AttemptFailed("rate_limited", "slow down", status=429, retry_after=7))
+    for change in world.told:
+        other.board.learn(change)
+    assert (await other.refusal("any")).cause == "rate_limited"
+    other.now += 7
+    await other.succeed()
