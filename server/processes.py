@@ -143,7 +143,7 @@ class Worker:
             )
         reader, control = await asyncio.open_connection(sock=ours, limit=MAX_LINE)
         try:
-            port = await self._ready(reader, control, order)
+            port = await self._ready(process, reader, control, order)
         except BaseException:
             await end(process, 0)
             control.close()
@@ -153,7 +153,7 @@ class Worker:
         return _Running(process, msgspec.structs.replace(order, port=port), member, control, hearing)
 
     async def _ready(
-        self, reader: asyncio.StreamReader, control: asyncio.StreamWriter, order: Order
+        self, process: Process, reader: asyncio.StreamReader, control: asyncio.StreamWriter, order: Order
     ) -> int:
         """Sends the order, and gives the port that the worker serves."""
         control.write(line(order))
@@ -162,7 +162,13 @@ class Worker:
                 said = await reader.readline()
         except TimeoutError:
             raise SettingsError(f"{self.name} was not ready within {_START:g} s") from None
-        ready = msgspec.json.decode(said, type=Ready) if said else Ready(error="it ended at once")
+        if not said:
+            # It has a reason, which it prints before it is gone.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_KILL):
+                    await process.wait()
+            raise SettingsError(f"{self.name} ended at once; its reason stands above")
+        ready = msgspec.json.decode(said, type=Ready)
         if ready.error:
             raise SettingsError(f"{self.name}: {ready.error}")
         return ready.port

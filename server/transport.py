@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from server.connections import Connector, is_malformed
 from server.errors import AttemptFailed
 from server.rows import Limits
 from server.sse import EventReader, EventTooLong
@@ -85,6 +86,8 @@ class Answer:
                     for start in range(0, len(block), _PIECE):
                         if arrived := list(reader.feed(block[start : start + _PIECE])):
                             yield arrived
+                        else:
+                            await asyncio.sleep(0)  # a flood without events keeps nobody else waiting
             if arrived := list(reader.close()):
                 yield arrived
         except EventTooLong:
@@ -183,8 +186,8 @@ async def connect(max_answer_bytes: int) -> AsyncIterator[Transport]:
     """A transport with its pool of connections, closed at the end."""
     trust = ssl.create_default_context()  # aiohttp's own is made before SSL_CERT_FILE may be set
     async with (
-        _session(aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=trust)) as pooled,
-        _session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=trust)) as fresh,
+        _session(Connector(limit=0, ttl_dns_cache=60, ssl=trust)) as pooled,
+        _session(Connector(limit=0, force_close=True, ssl=trust)) as fresh,
     ):
         transport = Transport(pooled, fresh, max_answer_bytes)
         try:
@@ -253,6 +256,8 @@ def _failure(error: Exception) -> AttemptFailed:
             )
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
             return AttemptFailed("connection_lost", "the connection was lost before the answer")
+        case aiohttp.ClientPayloadError() if is_malformed(error):
+            return AttemptFailed("broken_answer", "answered with something that is not valid HTTP")
         case aiohttp.ClientPayloadError():
             return AttemptFailed("connection_lost", "the connection was lost within the answer")
         case aiohttp.InvalidURL():

@@ -12,7 +12,7 @@ import msgspec
 
 from interference.v1.completion_pb2 import AnswerMessage, ChunkChoice
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextChoice
-from server.errors import AttemptFailed, TimedOut
+from server.errors import AttemptFailed, RequestRefused, TimedOut
 from server.operations import Chunk, Request, StreamRequest
 from server.routing import images
 from server.routing.plan import Candidate
@@ -49,25 +49,27 @@ async def _answer(answer: Awaitable[T], request: Request) -> T:
 
 
 class Progress:
-    """How far a stream has come: which of its choices have begun, and which have finished."""
+    """How far a stream has come: which of its choices, so many, have begun, and which have finished."""
 
     def __init__(self, choices: int) -> None:
         self._wanted = choices
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self.content = False
-        self.complete = (
-            False  # every choice that was asked for has finished: no more than the usage follows
-        )
+        self.complete = False  # all have finished: no more than the usage follows
+        self.completed_at = 0.0
 
-    def see(self, chunk: Chunk) -> None:
-        """Takes the next chunk."""
+    def see(self, chunk: Chunk, now: float) -> None:
+        """Takes the next chunk. Raises `AttemptFailed` for a choice that was not asked for."""
         for choice in chunk.choices:
+            if not 0 <= choice.index < self._wanted:
+                raise AttemptFailed("broken_answer", "sent a choice that was not asked for")
             self._begun.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
                 self.content = True
                 self.complete = self.ended and len(self._finished) >= self._wanted
+                self.completed_at = now
             self.content = self.content or _has_content(choice)
 
     @property
@@ -92,14 +94,18 @@ async def chunks(
         while True:
             limit, told = _limit(limits, progress, started, clock())
             try:
+                if clock() >= limit or (deadline is not None and clock() >= deadline):
+                    raise _late(limit, deadline, told)  # no timer fires where all has arrived already
                 chunk = await _by(anext(stream, None), limit, deadline, told)
-            except AttemptFailed:
+            except (AttemptFailed, RequestRefused):
                 if progress.complete:  # the answer is whole; what failed is the end of the connection
                     return
                 raise
             if chunk is None:
                 break
-            progress.see(chunk)
+            if progress.complete and not _is_rest(chunk):
+                continue
+            progress.see(chunk, clock())
             if not progress.content:
                 held.append(chunk)
                 if len(held) > _MAX_HELD:
@@ -116,7 +122,7 @@ async def chunks(
 def _limit(limits: Limits, progress: Progress, started: float, now: float) -> tuple[float, str]:
     """Until when the next chunk must be there, and what is said where it is not."""
     if progress.complete:
-        limit, told = now + min(_TAIL, limits.idle), "did not end its stream"
+        limit, told = progress.completed_at + min(_TAIL, limits.idle), "did not end its stream"
     elif progress.content:
         limit, told = now + limits.idle, f"sent nothing for {limits.idle:g} s"
     else:
@@ -134,11 +140,19 @@ async def _by(answer: Awaitable[T], limit: float, deadline: Deadline, told: str)
         async with asyncio.timeout_at(when):
             return await answer
     except TimeoutError:
-        if when == deadline:
-            raise TimedOut(
-                "The deadline passed before the answer was there.", reason="deadline_passed"
-            ) from None
-        raise AttemptFailed("timed_out", told) from None
+        raise _late(limit, deadline, told) from None
+
+
+def _late(limit: float, deadline: Deadline, told: str) -> Exception:
+    if deadline is not None and deadline <= limit:
+        return TimedOut("The deadline passed before the answer was there.", reason="deadline_passed")
+    return AttemptFailed("timed_out", told)
+
+
+def _is_rest(chunk: Chunk) -> bool:
+    """Whether there is anything in a chunk after the last finish reason; what it says more is left out."""
+    del chunk.choices[:]
+    return chunk.HasField("usage") or chunk.HasField("extra")
 
 
 def choices(request: StreamRequest) -> int:

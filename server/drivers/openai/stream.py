@@ -9,6 +9,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from server.drivers.base import Target
 from server.drivers.openai import deltas, wire
+from server.errors import AttemptFailed
 from server.operations import Chunk
 
 C = TypeVar("C", bound=Chunk)
@@ -41,6 +42,8 @@ class StreamDecoder(Generic[C]):
         """Reads the data of events that arrived together. What came before a fault is given before it."""
         for decoded in deltas.joined(self._decoded(events)):
             chunk = self._read(decoded)
+            if "choices" in chunk.extra.fields:
+                raise AttemptFailed(wire.BROKEN, "sent choices of another shape")
             if not chunk.choices and not self._finished and not chunk.HasField("usage"):
                 self._early.MergeFrom(chunk.extra)
                 continue
