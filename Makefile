@@ -60,6 +60,10 @@ test-upstreams: $(VENV)/installed-dev ## A real model server and real clients, e
 bench: $(VENV)/installed-dev ## What the gateway costs beside asking the upstream directly (ARGS='--help')
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/installed-dev ## Ten minutes of full load at providers of which half fail (ARGS='--minutes 1')
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 .PHONY: check
 check: $(VENV)/installed-dev ## Lint, types, and that everything generated is fresh
 	@$(BIN)/ruff check $(SOURCES)

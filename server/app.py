@@ -77,15 +77,15 @@ class Worker:
     edge: Edge
     board: Board
 
-    async def leave(self, moved: float, grace: float) -> None:
-        """Ends without refusing a call, after another has begun to listen on the same port.
+    async def leave(self, grace: float) -> None:
+        """Ends after another has begun to listen on the same port, which gets all new connections.
 
-        Envoy, which knows the other by another address, is told at once. Everybody else is led there by
-        the age of their connection, within `moved` seconds. Calls that are not done `grace` seconds after
-        that are told so.
+        Envoy, which knows the other by another address, is told first and sends no more calls. Who calls
+        without it is served until no call is running, or until `grace` seconds are over; then their
+        connections are asked to go. Calls that are not done by then are told that the server ends.
         """
         await self.health.set(EDGE, health_pb2.HealthCheckResponse.NOT_SERVING)
-        await asyncio.sleep(moved)
+        await asyncio.sleep(_NOTICE)
         self.board.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
@@ -171,7 +171,6 @@ def _server(settings: Settings, edge: Edge, *, joins: bool) -> grpc.aio.Server:
         interceptors=[edge],
         options=[
             ("grpc.so_reuseport", int(joins)),
-            ("grpc.max_connection_age_ms", round(1000 * settings.connection_age)),
             ("grpc.max_receive_message_length", 2 * settings.max_body_bytes + MIB),
             ("grpc.max_send_message_length", 2 * settings.max_answer_bytes),
             ("grpc.max_metadata_size", 64 * 1024),

@@ -54,10 +54,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     max_body_bytes: Bytes = 32 * MIB  # of a REST request; a gRPC message may have twice as much
     max_answer_bytes: Bytes = 64 * MIB  # of an upstream's whole answer, and of ours
     grace: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30  # seconds for running calls at the end
-    # Seconds after which a connection to a worker makes way for a new one, more or less 10%; its calls go
-    # on. A worker whose place is taken gets no new connections, so it has no new calls after that time and
-    # can go without refusing one. https://github.com/grpc/proposal/blob/master/A9-server-side-conn-mgt.md
-    connection_age: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 10
     media: Media = Media()
     load: Load = Load()
     log_calls: bool = True  # one line of JSON a call, on stderr
@@ -71,11 +67,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     def worker_count(self) -> int:
         """How many worker processes to run."""
         return self.workers or _cores()
-
-    @property
-    def moved(self) -> float:
-        """Seconds after which no connection is left that was there before."""
-        return 1.1 * self.connection_age + 1
 
     @property
     def media_dir(self) -> Path:

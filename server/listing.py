@@ -3,6 +3,7 @@
 As the running server has it, where one answers; otherwise the enabled providers are asked for their models.
 """
 
+import socket
 import sys
 from collections.abc import Iterable
 
@@ -34,11 +35,9 @@ def show(settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool)
     """Prints the table, and with `watch` each change of health until Ctrl-C. Returns the exit code."""
     host = reachable(settings.host)
     address = f"{f'[{host}]' if ':' in host else host}:{settings.port}"
+    if not _listens(host, settings.port):
+        return _show_without(address, settings, catalog, secrets, watch=watch)
     with grpc.insecure_channel(address) as channel:
-        try:
-            grpc.channel_ready_future(channel).result(timeout=_READY)
-        except grpc.FutureTimeoutError:
-            return _show_without(address, settings, catalog, secrets, watch=watch)
         key = next(iter(secrets.own), "")
         try:
             _show_with(channel, address, (("authorization", f"Bearer {key}"),) if key else (), watch=watch)
@@ -49,9 +48,18 @@ def show(settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool)
     return 0
 
 
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), _READY).close()
+    except OSError:
+        return False
+    return True
+
+
 def _show_with(channel: grpc.Channel, address: str, metadata: Metadata, *, watch: bool) -> None:
     stub = ProvidersStub(channel)
-    changes = stub.WatchProviders(WatchProvidersRequest(), metadata=metadata)
+    timeout = None if watch else _LIMIT
+    changes = stub.WatchProviders(WatchProvidersRequest(), metadata=metadata, timeout=timeout)
     ids = dict.fromkeys(health.provider for health in next(changes).health)
     _say(f"As the server at {address} has it:")
     _print_table(

@@ -126,7 +126,7 @@ class Worker:
         settings = before.order.settings
         before.member.leave()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(settings.moved + settings.grace + _WORDS):
+            async with asyncio.timeout(settings.grace + _WORDS):
                 await before.process.wait()
         await before.end(_KILL)
 

@@ -18,7 +18,7 @@ import msgspec
 import interference_edge
 from interference.v1 import chat_pb2
 from server import __version__, processes
-from server.config import Secrets, Settings, check_keys
+from server.config import Secrets, Settings, check_keys, reachable
 from server.control import EDGE, Order
 from server.errors import SettingsError
 from server.front import Configuration, Envoy
@@ -28,7 +28,6 @@ from server.routes import Catalog
 
 _log = logging.getLogger("interference")
 _WORDS = 5.0  # seconds that a worker has beyond the grace time, to notify balancers and callers
-_LAST_WORDS = 1.0  # seconds for what a worker says at the end of that
 _START = 20.0  # seconds until Envoy must have found the workers
 _LAST_BYTES = 5.0  # seconds that Envoy gets to send on what the workers have answered
 _STEADY = 30.0  # seconds after which a process that was started anew counts as well
@@ -152,7 +151,7 @@ class Supervisor:
         """Waits until a call through Envoy is answered; gives the ids of the enabled providers."""
         key = next(iter(self._secrets.own), "")
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        url = f"http://{_bracketed(_reachable(self._settings.host))}:{self._port}/v1/providers"
+        url = f"http://{_bracketed(reachable(self._settings.host))}:{self._port}/v1/providers"
         deadline = time.monotonic() + _START
         async with aiohttp.ClientSession(headers=headers) as session:
             while time.monotonic() < deadline:
@@ -237,7 +236,7 @@ class Supervisor:
             _log.warning("On this system Envoy goes on as before, until the next start")
             return
         # A worker that leaves tells its last calls why they end; they are to hear it.
-        await self._envoy.replace(self._settings.moved + self._settings.grace + _LAST_WORDS)
+        await self._envoy.replace(self._settings.grace + _WORDS)
         self._watch(self._envoy)
 
     async def _end(self) -> None:
@@ -276,11 +275,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def _reachable(host: str) -> str:
-    """The address on which this machine reaches a listener on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}.get(host, host)
 
 
 def _bracketed(host: str) -> str:

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
 
 import msgspec
 import uvloop
@@ -20,7 +19,6 @@ from server.config import Secrets, Settings
 from server.control import MAX_ORDER, Order, Ready
 from server.errors import SettingsError
 from server.peers import Link
-from server.routing.health import Board, Change
 
 
 def run(control_fd: int) -> int:
@@ -46,7 +44,7 @@ async def _run(control: socket.socket) -> int:
         async with app.worker(order, Secrets(os.environ), link) as serving:
             listening.hand_over(serving.port)
             link.say(Ready(port=serving.port))
-            talking = asyncio.create_task(link.run(_learner(order, serving.board), leave.set))
+            talking = asyncio.create_task(link.run(serving.board.learn, leave.set))
             await _serve(serving, order.settings, talking, stop, leave)
     except (SettingsError, RuntimeError, OSError) as error:
         link.say(Ready(error=" ".join(str(error).split())))
@@ -55,17 +53,6 @@ async def _run(control: socket.socket) -> int:
     finally:
         writer.close()
     return 0
-
-
-def _learner(order: Order, board: Board) -> Callable[[Change], None]:
-    """Takes what others have found out, but of providers that only they have: a restart changes that."""
-    known = {row.id for row in order.catalog.providers}
-
-    def learn(change: Change) -> None:
-        if change.provider in known:
-            board.learn(change)
-
-    return learn
 
 
 async def _serve(
@@ -81,7 +68,7 @@ async def _serve(
     try:
         await asyncio.wait((talking, stopped, left), return_when=asyncio.FIRST_COMPLETED)
         if left.done() and not stopped.done():
-            leaving = asyncio.create_task(serving.leave(settings.moved, settings.grace))
+            leaving = asyncio.create_task(serving.leave(settings.grace))
             await asyncio.wait((talking, stopped, leaving), return_when=asyncio.FIRST_COMPLETED)
         if stopped.done():
             await serving.drain(settings.grace)

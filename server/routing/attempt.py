@@ -26,11 +26,10 @@ _TAIL = 2.0  # seconds in which the usage may follow the last finish reason
 
 def limits(row: Limits, request: Request) -> Limits:
     """The limits of an attempt: the provider's, with those that the request gives in their place."""
-    total = max(row.total, request.timeout)
     if not request.HasField("time_limits"):
-        return row if total == row.total else msgspec.structs.replace(row, total=total)
+        return row
     own = {field.name: value for field, value in request.time_limits.ListFields()}
-    return msgspec.structs.replace(row, total=total, **own)
+    return msgspec.structs.replace(row, **own)
 
 
 async def whole(

@@ -189,7 +189,9 @@ class Board:
         return circuit
 
     def learn(self, change: Change) -> None:
-        """Takes over a change of another worker's."""
+        """Takes over a change of another worker's; not of providers that a restart has brought it alone."""
+        if change.provider not in self._settings:
+            return
         self.circuit(change.provider, change.model).learn(change)
         if change.state == "limited":
             self._expire_after(change.until - self.clock())

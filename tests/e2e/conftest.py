@@ -17,7 +17,8 @@ STEADY: dict[str, Any] = {"breaker": {"enabled": False}}  # asked whatever happe
 def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """`A`, `B` and `C` do what `play` has told, `Patient` says nothing for long, `Absent` is not there.
 
-    `Breaks` opens after two failures for a moment, `Keyed` has a key, `Limited` a breaker as it comes.
+    `Breaks` opens after two failures for a moment, `Keyed` has a key, `Limited` and `Shown` a breaker as
+    it comes.
     `Narrow` answers two at a time, one in each of the two workers.
     """
 
@@ -30,7 +31,7 @@ def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
         row("Half", f"{upstream.url}/half/v1", **CALM),
         row("Absent", "http://127.0.0.1:1/v1", **STEADY),
         played("Breaks", breaker={"failures": 2, "cool_down": 0.3}, retry={"times": 0}),
-        played("Limited", retry={"times": 0}),
+        *(played(name, retry={"times": 0}) for name in ("Limited", "Shown")),
         played("Keyed", key_env="UPSTREAM_KEY", retry={"times": 0}),
         row(
             "Narrow", f"{upstream.url}/silent/v1", concurrency={"limit": 2, "queue": 1, "wait": 0.3}, **CALM

@@ -1,8 +1,11 @@
 """What is known of a provider's health: who is left alone, who sees it, and how it comes back."""
 
+import re
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -12,8 +15,8 @@ import requests
 from interference.v1.providers_pb2 import Health, WatchProvidersRequest
 from interference.v1.providers_pb2_grpc import ProvidersStub
 from tests.calls import TIMEOUT, body, rest
-from tests.programs import wait_until
-from tests.service import Service
+from tests.programs import environment, wait_until
+from tests.service import COMMAND, Service
 from tests.upstream import Upstream
 
 Play = Callable[..., None]
@@ -161,3 +164,42 @@ def test_an_open_breaker_is_a_503_that_says_when_to_return(
     wait_until(opened, lambda: str(outcomes[-1]))
     assert outcomes[-1].code == 503
     assert int(outcomes[-1].headers["retry-after"]) >= 1
+
+
+def test_the_command_line_shows_the_health_that_the_server_knows(resilient: Service, play: Play) -> None:
+    port = resilient.envoy.partition(":")[2]
+    command: list[str | Path] = [COMMAND, "providers", "--port", port]
+    play("Shown", "429/30")
+    with _printing([*command, "--watch"]) as printed:
+        rest(resilient, body("Shown"))
+        wait_until(lambda: "Shown limited: it asked us to wait" in printed(), printed)
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, text=True, env=environment())
+    table = {line.split()[0]: line for line in done.stdout.splitlines()[1:]}
+    assert done.stderr == f"As the server at 127.0.0.1:{port} has it:\n"
+    assert re.search(r"Shown +yes +limited, asked again in \d+ s +m$", table["Shown"])
+    assert re.search(r"Groq +set GROQ_API_KEY +-", table["Groq"])
+    assert re.search(r"Echo +yes +well +echo$", table["Echo"])
+
+
+def test_there_is_nothing_to_watch_where_no_server_answers() -> None:
+    command: list[str | Path] = [COMMAND, "providers", "--port", "0", "--watch"]
+    done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, text=True, env=environment())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is nothing to watch" in done.stderr
+
+
+@contextmanager
+def _printing(command: list[str | Path]) -> Iterator[Callable[[], str]]:
+    """A running command, and what it has printed."""
+    said: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stdout is not None
+        reading = threading.Thread(target=lambda: said.extend(process.stdout or ()))
+        reading.start()
+        try:
+            wait_until(lambda: any(line.startswith("ID ") for line in said), lambda: "".join(said))
+            wait_until(lambda: len(said) > 5, lambda: "".join(said))
+            yield lambda: "".join(said)
+        finally:
+            process.terminate()
+            reading.join(TIMEOUT)

@@ -52,10 +52,12 @@ def test_check_says_whether_the_settings_are_valid(tmp_path: Path) -> None:
 def test_providers_are_a_table_with_what_to_do(tmp_path: Path) -> None:
     own = "{id: Absent, driver: openai, base_url: 'http://127.0.0.1:1/v1', probe: true}"
     (tmp_path / "own.yaml").write_text(f"providers: [{own}]")
-    lines = run("providers", "--providers", "own.yaml", folder=tmp_path).stdout.splitlines()
-    assert lines[0].split() == ["ID", "ENABLED", "MODELS"]
+    done = run("providers", "--providers", "own.yaml", "--port", "0", folder=tmp_path)
+    assert done.stderr.startswith("No server answers at 127.0.0.1:0. Asking the enabled providers")
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["ID", "ENABLED", "HEALTH", "MODELS"]
     table = {line.split()[0]: line for line in lines[1:]}
-    assert re.fullmatch(r"Echo +yes +echo", table["Echo"])
+    assert re.fullmatch(r"Echo +yes +- +echo", table["Echo"])
     assert "set OPENAI_API_KEY" in table["OpenAI"]
     assert "nothing answers at http://127.0.0.1:1/v1" in table["Absent"]
 

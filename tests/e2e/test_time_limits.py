@@ -106,7 +106,7 @@ def test_a_timeout_that_is_none_is_refused(resilient: Service, header: str, valu
         ({"timeout": 0}, "timeout"),
         ({"timeout": 3601}, "timeout"),
         ({"time_limits": {"idle": -1}}, "time_limits.idle"),
-        ({"time_limits": {"total": 5}}, "time_limits"),
+        ({"time_limits": {"whole": 5}}, "time_limits"),
         ({"hedge": {"delay": 4000}}, "hedge.delay"),
         ({"hedge": {"after": 1}}, "hedge"),
     ],
@@ -126,6 +126,8 @@ def test_times_that_cannot_be_are_refused_by_name(
 
 
 def test_a_request_may_set_the_limits_of_an_attempt(resilient: Service) -> None:
+    asked = body("Patient A", timeout=20, time_limits={"total": 0.2})
+    assert rest(resilient, asked).provider == "A"
     limits = {"first_content": 0.2}
     outcome = rest(resilient, body("Patient A", stream=True, time_limits=limits))
     assert outcome.provider == "A"

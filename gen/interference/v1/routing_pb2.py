@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from interference.v1 import error_pb2 as interference_dot_v1_dot_error__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinterference/v1/routing.proto\x12\x0finterference.v1\x1a\x1binterference/v1/error.proto\"\x8c\x01\n\nTimeLimits\x12\x14\n\x07\x63onnect\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rfirst_content\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04idle\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\n\n\x08_connectB\x10\n\x0e_first_contentB\x07\n\x05_idle\"9\n\x05Hedge\x12\x12\n\x05\x64\x65lay\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x08\n\x06_delay\"\x9d\x01\n\x07Routing\x12*\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x18.interference.v1.Attempt\x12%\n\x18time_to_first_content_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08total_ms\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x1b\n\x19_time_to_first_content_msB\x0b\n\t_total_msb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dinterference/v1/routing.proto\x12\x0finterference.v1\x1a\x1binterference/v1/error.proto\"\xaa\x01\n\nTimeLimits\x12\x14\n\x07\x63onnect\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rfirst_content\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04idle\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05total\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\n\n\x08_connectB\x10\n\x0e_first_contentB\x07\n\x05_idleB\x08\n\x06_total\"9\n\x05Hedge\x12\x12\n\x05\x64\x65lay\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nextra_json\x18\x64 \x01(\tB\x08\n\x06_delay\"\x9d\x01\n\x07Routing\x12*\n\x08\x61ttempts\x18\x01 \x03(\x0b\x32\x18.interference.v1.Attempt\x12%\n\x18time_to_first_content_ms\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08total_ms\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x1b\n\x19_time_to_first_content_msB\x0b\n\t_total_msb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,9 +33,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interference.v1.routing_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TIMELIMITS']._serialized_start=80
-  _globals['_TIMELIMITS']._serialized_end=220
-  _globals['_HEDGE']._serialized_start=222
-  _globals['_HEDGE']._serialized_end=279
-  _globals['_ROUTING']._serialized_start=282
-  _globals['_ROUTING']._serialized_end=439
+  _globals['_TIMELIMITS']._serialized_end=250
+  _globals['_HEDGE']._serialized_start=252
+  _globals['_HEDGE']._serialized_end=309
+  _globals['_ROUTING']._serialized_start=312
+  _globals['_ROUTING']._serialized_end=469
 # @@protoc_insertion_point(module_scope)

@@ -28,6 +28,7 @@ class TimeLimits(_message.Message):
     CONNECT_FIELD_NUMBER: _builtins.int
     FIRST_CONTENT_FIELD_NUMBER: _builtins.int
     IDLE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
     EXTRA_JSON_FIELD_NUMBER: _builtins.int
     connect: _builtins.float
     """Until the connection to the provider stands, TLS included."""
@@ -35,6 +36,8 @@ class TimeLimits(_message.Message):
     """Of a stream, until its first content."""
     idle: _builtins.float
     """Of a stream, between two chunks."""
+    total: _builtins.float
+    """Of the whole attempt."""
     extra_json: _builtins.str
     """Members beyond these. There are none: they are refused."""
     def __init__(
@@ -43,11 +46,12 @@ class TimeLimits(_message.Message):
         connect: _builtins.float | None = ...,
         first_content: _builtins.float | None = ...,
         idle: _builtins.float | None = ...,
+        total: _builtins.float | None = ...,
         extra_json: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_connect", b"_connect", "_first_content", b"_first_content", "_idle", b"_idle", "connect", b"connect", "first_content", b"first_content", "idle", b"idle"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_connect", b"_connect", "_first_content", b"_first_content", "_idle", b"_idle", "_total", b"_total", "connect", b"connect", "first_content", b"first_content", "idle", b"idle", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_connect", b"_connect", "_first_content", b"_first_content", "_idle", b"_idle", "connect", b"connect", "extra_json", b"extra_json", "first_content", b"first_content", "idle", b"idle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_connect", b"_connect", "_first_content", b"_first_content", "_idle", b"_idle", "_total", b"_total", "connect", b"connect", "extra_json", b"extra_json", "first_content", b"first_content", "idle", b"idle", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__connect: _TypeAlias = _typing.Literal["connect"]  # noqa: Y015
     _WhichOneofArgType__connect: _TypeAlias = _typing.Literal["_connect", b"_connect"]  # noqa: Y015
@@ -55,12 +59,16 @@ class TimeLimits(_message.Message):
     _WhichOneofArgType__first_content: _TypeAlias = _typing.Literal["_first_content", b"_first_content"]  # noqa: Y015
     _WhichOneofReturnType__idle: _TypeAlias = _typing.Literal["idle"]  # noqa: Y015
     _WhichOneofArgType__idle: _TypeAlias = _typing.Literal["_idle", b"_idle"]  # noqa: Y015
+    _WhichOneofReturnType__total: _TypeAlias = _typing.Literal["total"]  # noqa: Y015
+    _WhichOneofArgType__total: _TypeAlias = _typing.Literal["_total", b"_total"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__connect) -> _WhichOneofReturnType__connect | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__first_content) -> _WhichOneofReturnType__first_content | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__idle) -> _WhichOneofReturnType__idle | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total) -> _WhichOneofReturnType__total | None: ...
 
 Global___TimeLimits: _TypeAlias = TimeLimits  # noqa: Y015
 

@@ -59,7 +59,7 @@ def _possible(body: dict[str, Any]) -> dict[str, Any]:
             possible[name] = 1
     possible.update(_patient(body, ("timeout",)))
     if isinstance(limits := body.get("time_limits"), dict):
-        possible["time_limits"] = limits | _patient(limits, ("connect", "first_content", "idle"))
+        possible["time_limits"] = limits | _patient(limits, ("connect", "first_content", "idle", "total"))
     return possible
 
 
