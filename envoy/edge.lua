@@ -120,7 +120,11 @@ local function noted(handle, name)
 end
 
 -- What the worker tells callers in headers of ours: who answered, and who was asked.
-local TOLD = { ["x-interference-provider"] = true, ["x-interference-attempts"] = true }
+local TOLD = {
+  ["x-interference-provider"] = true,
+  ["x-interference-model"] = true,
+  ["x-interference-attempts"] = true,
+}
 
 -- Removes every header that begins so and is none of the `kept`.
 local function strip(headers, prefixes, kept)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -39,11 +39,11 @@ from server.routing.discovery import Discovery
 from server.routing.health import Board, Peers
 from server.routing.roster import Provider, Roster
 from server.routing.router import Router
-from server.services import telling
 from server.services.chat import Chat
 from server.services.completions import Completions
 from server.services.embeddings import Embeddings
 from server.services.images import Images
+from server.services.lines import Lines
 from server.services.messages import Messages
 from server.services.models import Models
 from server.services.providers import Providers
@@ -131,13 +131,11 @@ def build_roster(
 async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[Worker]:
     """Serves gRPC on a port of the settings' host (0: a free one) until the block ends."""
     settings, catalog = order.settings, order.catalog
-    async with transport.connect(settings.max_answer_bytes) as client:
+    async with _log_of_calls(settings) as log, transport.connect(settings.max_answer_bytes) as client:
         roster = build_roster(catalog, secrets, client, peers, settings.worker_count)
         discovery = Discovery(roster)
         await discovery.start()
-        if settings.log_calls:
-            telling.write_lines(sys.stderr)
-        edge = Edge(secrets.own)
+        edge = Edge(secrets.own, log)
         server = _server(settings, edge, joins=order.joins)
         router = Router(roster, settings.load)
         media = Media(settings.media_dir, settings.media.max_bytes)
@@ -163,6 +161,19 @@ async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[
         finally:
             await server.stop(0)
             await discovery.stop()
+
+
+@asynccontextmanager
+async def _log_of_calls(settings: Settings) -> AsyncIterator[Callable[[bytes], None] | None]:
+    """What takes the lines of calls; at the end the last of them are written."""
+    if not settings.log_calls:
+        yield None
+        return
+    lines = Lines(sys.stderr.fileno())
+    try:
+        yield lines.add
+    finally:
+        await asyncio.to_thread(lines.close)
 
 
 def _server(settings: Settings, edge: Edge, *, joins: bool) -> grpc.aio.Server:

@@ -8,7 +8,8 @@
     │   ├── NotFound               404  NOT_FOUND            no such provider, model or image
     │   ├── RateLimited            429  RESOURCE_EXHAUSTED   every provider answered 429
     │   ├── Unavailable            503  UNAVAILABLE          every provider failed
-    │   ├── TimedOut               504  DEADLINE_EXCEEDED    the caller's or a provider's limit passed
+    │   ├── TimedOut               504  DEADLINE_EXCEEDED    a provider's limit passed
+    │   │   └── DeadlinePassed                               the caller's did
     │   └── Defect                 500  INTERNAL             our fault
     ├── AttemptFailed              one provider could not answer; routing tries the next
     └── SettingsError              a file or variable is wrong; the command line prints it, exit code 2
@@ -147,6 +148,12 @@ class TimedOut(InterferenceError):
     default_reason = "timed_out"
 
 
+class DeadlinePassed(TimedOut):
+    """The caller's time is over."""
+
+    default_reason = "deadline_passed"
+
+
 class Defect(InterferenceError):
     """A defect of this server; the log has the rest."""
 
@@ -156,7 +163,7 @@ class Defect(InterferenceError):
 
 
 class AttemptFailed(Exception):
-    """A provider could not answer."""
+    """A provider could not answer. `blame` says whether that tells of its health, or of what was asked."""
 
     def __init__(
         self,
@@ -166,8 +173,10 @@ class AttemptFailed(Exception):
         status: int | None = None,
         retry_after: float | None = None,
         param: str | None = None,
+        blame: bool = True,
     ) -> None:
         super().__init__(message)
+        self.blame = blame
         self.cause = cause
         self.message = message
         self.status = status

@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from server.errors import InterferenceError, InvalidRequest, Unauthenticated
+from server.errors import DeadlinePassed, InterferenceError, InvalidRequest, Unauthenticated
 from server.services import call, failure, telling
 
 _OURS = "/interference.v1."
@@ -24,13 +24,18 @@ if TYPE_CHECKING:  # generic in the stubs alone
     from server.services.call import Call, Context
 
     Handler = grpc.RpcMethodHandler[Any, Any]
+    Log = Callable[[bytes], None]
 
 
 class Edge(grpc.aio.ServerInterceptor):
-    """Wraps each handler of ours once. `keys` are those that callers may show; none: no key is asked."""
+    """Wraps each handler of ours once. `keys` are those that callers may show; none: no key is asked.
 
-    def __init__(self, keys: frozenset[str]) -> None:
+    `log` takes the line of each call that has ended.
+    """
+
+    def __init__(self, keys: frozenset[str], log: Log | None = None) -> None:
         self._keys = [key.encode() for key in keys]
+        self._log = log
         self._wrapped: dict[str, Handler] = {}
         self._running: set[asyncio.Task[Any] | None] = set()
         self._quiet = asyncio.Event()
@@ -79,15 +84,14 @@ class Edge(grpc.aio.ServerInterceptor):
         self._running.add(task)
         self._quiet.clear()
         try:
-            _admit(running.headers, keys)
-            call.set_deadline(running, context)
-            yield running
-        except asyncio.CancelledError:
+            with call.ending():
+                _admit(running.headers, keys)
+                call.set_deadline(running, context)
+                yield running
+        except (asyncio.CancelledError, grpc.aio.InternalError):
             status = "CANCELLED"
             raise
         except Exception as error:
-            if isinstance(error, grpc.aio.AbortError):
-                raise
             running.error = failure.as_interference(error)
             await _fail(context, running.error, running)
         finally:
@@ -96,15 +100,15 @@ class Edge(grpc.aio.ServerInterceptor):
                 self._quiet.set()
             if running.error is not None:  # which may have been told in the stream
                 status = running.error.code.name
-            telling.log(running, name, status)
+            if self._log is not None:
+                self._log(telling.line(running, name, status))
 
     def _unary(
         self, name: str, behaviour: Any, keys: list[bytes]
     ) -> Callable[[Any, Context], Awaitable[Any]]:
         async def unary(request: Any, context: Context) -> Any:
             async with self._call(name, context, keys) as running:
-                with call.ending():
-                    answer = await behaviour(_readable(request), context)
+                answer = await behaviour(_readable(request), context)
                 if running.rest and running.journal.served is not None:
                     await context.send_initial_metadata(telling.headers(running))
                 return answer
@@ -113,8 +117,12 @@ class Edge(grpc.aio.ServerInterceptor):
 
     def _stream(
         self, name: str, behaviour: Any, keys: list[bytes]
-    ) -> Callable[[Any, Context], AsyncIterator[Any]]:
-        async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
+    ) -> Callable[[Any, Context], Awaitable[None]]:
+        """Writes the messages itself. gRPC would iterate over a generator, and leave it behind where it
+        cancels itself in writing; here the cancellation is met, and all is closed at once.
+        """
+
+        async def stream(request: Any, context: Context) -> None:
             async with (
                 self._call(name, context, keys) as running,
                 aclosing(behaviour(_readable(request), context)) as messages,
@@ -123,9 +131,9 @@ class Edge(grpc.aio.ServerInterceptor):
                 if running.rest and running.journal.served is not None:
                     await context.send_initial_metadata(telling.headers(running))
                 if first is not None:
-                    yield first
+                    await context.write(first)
                 async for message in messages:
-                    yield message
+                    await context.write(message)
 
         return stream
 
@@ -164,7 +172,7 @@ def _admit(headers: Mapping[str, str], keys: list[bytes]) -> None:
 
 async def _fail(context: Context, error: InterferenceError, running: Call) -> None:
     attempts = telling.attempts_header(error.attempts)
-    if error.reason == "deadline_passed" and not running.rest:
+    if isinstance(error, DeadlinePassed) and not running.rest:
         await _outwait(context, attempts)
     trailers = failure.trailers(error)
     if running.rest:
@@ -182,4 +190,4 @@ async def _outwait(context: Context, attempts: telling.Headers) -> None:
         return
     with suppress(grpc.aio.UsageError, grpc.aio.BaseError, RuntimeError):
         await context.send_initial_metadata(attempts)
-    await asyncio.sleep(max(remaining, 0))
+    await asyncio.sleep(max(remaining, 0) + call.MARGIN)

@@ -129,9 +129,14 @@ def _print_table(lines: Iterable[tuple[str, ...]]) -> None:
 
 
 def _print(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
+    sys.stdout.write(f"{_printable(line)}\n")
     sys.stdout.flush()
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{_printable(line)}\n")
+
+
+def _printable(line: str) -> str:
+    """Models' names and reasons are others' words; none of them is to steer a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in line)

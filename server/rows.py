@@ -43,6 +43,7 @@ class Breaker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slow: Seconds = 60  # a first content that takes longer counts as a failure
     cool_down: Seconds = 5  # until one request finds out; twice as long after each that fails
     longest: Seconds = 300  # cool-down
+    longest_wait: Seconds = 3600  # that a Retry-After gets of us
 
 
 class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +56,7 @@ class Retry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many requests a provider answers at a time, shared out evenly among the workers."""
+    """How many requests a provider answers at a time, shared out among the workers and rounded up."""
 
     limit: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0  # 0: as many as there are
     queue: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100  # those that may wait for their turn

@@ -1,12 +1,14 @@
 """What all tests of the running service share: one upstream, and one service with a row for each script."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import pytest
 
 from tests import upstream as scripts
 from tests.exchange import Ways
+from tests.scheduling import ByFile
 from tests.service import Service, row, serving
 from tests.upstream import Upstream, scripted_upstream
 
@@ -14,6 +16,12 @@ STATUSES = (400, 401, 402, 403, 404, 408, 409, 413, 422, 425, 429, 500, 503)
 KEY = "upstream-key-0123456789"
 CALM = {"breaker": {"enabled": False}, "retry": {"times": 0}}  # each attempt stands for itself
 QUICK = {"connect": 1, "first_content": 0.3, "idle": 0.3, "total": 0.6}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Says how several processes share the tests."""
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

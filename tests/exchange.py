@@ -102,7 +102,7 @@ class Ways:
         model = model or f"told-{len(upstream.seen)}"
         upstream.answers[model] = answer
         try:
-            request = {"model": model, **({"messages": HI} if api is CHAT else {}), **more}
+            request = {"model": model, **({"messages": HI} if api is CHAT else {}), **_several(answer), **more}
             came = self.ask(way, "told", request, stream=answer.whole is None, api=api)
         finally:
             del upstream.answers[model]
@@ -111,6 +111,15 @@ class Ways:
         if way == "rest" and answer.whole is None:
             assert all("choices" in one for one in came)  # clients loop over them
         return [shapes.spare(one) for one in came]
+
+
+def _several(answer: Told) -> Members:
+    """Asks for as many choices as the upstream gives: a stream with others is broken."""
+    events = [event for event in answer.events if isinstance(event, dict)]
+    choices = [one for event in events for one in event.get("choices") or () if isinstance(one, dict)]
+    places = [one.get("index") for one in choices]
+    most = max((place for place in places if isinstance(place, int)), default=0)
+    return {"n": most + 1} if most else {}
 
 
 def _check_routing(told: list[Members]) -> None:

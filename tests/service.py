@@ -48,10 +48,10 @@ def serving(
     **settings: Any,
 ) -> Iterator[Service]:
     """Runs the real command on free ports with these catalog rows and routes, environment variables and
-    settings.
+    settings. At its end no call runs any more, so that it need not wait for long.
     """
     values = {"port": 0, "grpc_port": 0, "workers": 2, "media": {"dir": str(folder / "media")}}
-    values |= {"providers": "own.yaml", **settings}
+    values |= {"grace": 0.2, "providers": "own.yaml", **settings}
     catalog = {"providers": [dict(row) for row in rows], "routes": [dict(route) for route in routes]}
     (folder / "own.yaml").write_text(yaml.safe_dump(catalog))
     (folder / "settings.yaml").write_text(yaml.safe_dump(values))

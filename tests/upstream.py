@@ -179,6 +179,13 @@ async def slow(call: Call) -> None:
 
 
 @script
+async def late(call: Call) -> None:
+    """Takes a fifth of a second before it answers as a model server does."""
+    await asyncio.sleep(0.2)
+    await ok(call)
+
+
+@script
 async def half(call: Call) -> None:
     """Sends some content and then nothing until the caller leaves."""
     call.begin()

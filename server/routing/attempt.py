@@ -6,13 +6,13 @@ Times are those of the event loop's clock, in seconds.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from interference.v1.completion_pb2 import AnswerMessage, ChunkChoice
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextChoice
-from server.errors import AttemptFailed, RequestRefused, TimedOut
+from server.errors import AttemptFailed, DeadlinePassed, RequestRefused
 from server.operations import Chunk, Request, StreamRequest
 from server.routing import images
 from server.routing.plan import Candidate
@@ -38,13 +38,22 @@ async def whole(
     """Gives a whole answer. Raises `AttemptFailed` where a limit of the provider passed."""
     provider = candidate.provider
     until = asyncio.get_running_loop().time() + limits.total
-    target = provider.target(candidate.model, limits, deadline)
     told = f"gave no whole answer within {limits.total:g} s"
-    yield await _by(_answer(provider.driver.answer(request, target), request), until, deadline, told)
+    limit = _Limit(until, told, blame=limits.total >= provider.row.limits.total)
+    target = provider.target(candidate.model, limits, deadline)
+    yield await _by(_answer(provider.driver.answer(request, target), request), limit, deadline)
 
 
 async def _answer(answer: Awaitable[T], request: Request) -> T:
     return await images.checked(await answer, request)
+
+
+class _Limit(NamedTuple):
+    """Until when something must be there, what is said where it is not, and whether that is to blame."""
+
+    until: float
+    told: str
+    blame: bool = True
 
 
 class Progress:
@@ -91,12 +100,12 @@ async def chunks(
     target = provider.target(candidate.model, limits, deadline)
     async with aclosing(provider.driver.stream(request, target)) as stream:
         while True:
-            limit, told = _limit(limits, progress, started, clock())
+            limit = _limit(limits, provider.row.limits, progress, started, clock())
             try:
-                if clock() >= limit or (deadline is not None and clock() >= deadline):
-                    raise _late(limit, deadline, told)  # no timer fires where all has arrived already
-                chunk = await _by(anext(stream, None), limit, deadline, told)
-            except (AttemptFailed, RequestRefused):
+                if clock() >= limit.until or (deadline is not None and clock() >= deadline):
+                    raise _late(limit, deadline)  # no timer fires where all has arrived already
+                chunk = await _by(anext(stream, None), limit, deadline)
+            except (AttemptFailed, RequestRefused, DeadlinePassed):
                 if progress.complete:  # the answer is whole; what failed is the end of the connection
                     return
                 raise
@@ -118,40 +127,45 @@ async def chunks(
         raise AttemptFailed("connection_lost", "ended its stream without a finish reason")
 
 
-def _limit(limits: Limits, progress: Progress, started: float, now: float) -> tuple[float, str]:
-    """Until when the next chunk must be there, and what is said where it is not."""
+def _limit(limits: Limits, row: Limits, progress: Progress, started: float, now: float) -> _Limit:
+    """The provider is not to blame where a limit is the caller's own, or its reader may have been slow."""
     if progress.complete:
-        limit, told = progress.completed_at + min(_TAIL, limits.idle), "did not end its stream"
+        limit = _Limit(progress.completed_at + min(_TAIL, limits.idle), "did not end its stream")
     elif progress.content:
-        limit, told = now + limits.idle, f"sent nothing for {limits.idle:g} s"
+        told = f"sent nothing for {limits.idle:g} s"
+        limit = _Limit(now + limits.idle, told, blame=limits.idle >= row.idle)
     else:
-        limit = started + limits.first_content
         told = f"sent no content within {limits.first_content:g} s"
-    if limit > started + limits.total:
-        return started + limits.total, f"was not done within {limits.total:g} s"
-    return limit, told
+        blame = limits.first_content >= row.first_content
+        limit = _Limit(started + limits.first_content, told, blame=blame)
+    if limit.until > started + limits.total:
+        told = f"was not done within {limits.total:g} s"
+        blame = limits.total >= row.total and not progress.content
+        return _Limit(started + limits.total, told, blame=blame)
+    return limit
 
 
-async def _by(answer: Awaitable[T], limit: float, deadline: Deadline, told: str) -> T:
+async def _by(answer: Awaitable[T], limit: _Limit, deadline: Deadline) -> T:
     """Waits until the provider's limit or the caller's deadline, whichever is first."""
-    when = limit if deadline is None else min(limit, deadline)
     try:
-        async with asyncio.timeout_at(when):
+        async with asyncio.timeout_at(limit.until if deadline is None else min(limit.until, deadline)):
             return await answer
     except TimeoutError:
-        raise _late(limit, deadline, told) from None
+        raise _late(limit, deadline) from None
 
 
-def _late(limit: float, deadline: Deadline, told: str) -> Exception:
-    if deadline is not None and deadline <= limit:
-        return TimedOut("The deadline passed before the answer was there.", reason="deadline_passed")
-    return AttemptFailed("timed_out", told)
+def _late(limit: _Limit, deadline: Deadline) -> Exception:
+    if deadline is not None and deadline <= limit.until:
+        return DeadlinePassed("The deadline passed before the answer was there.")
+    return AttemptFailed("timed_out", limit.told, blame=limit.blame)
 
 
 def _is_rest(chunk: Chunk) -> bool:
-    """Whether there is anything in a chunk after the last finish reason; what it says more is left out."""
-    del chunk.choices[:]
-    return chunk.HasField("usage") or chunk.HasField("extra")
+    """Whether a chunk after the last finish reason has more than content, which comes too late."""
+    late = [choice for choice in chunk.choices if not choice.HasField("extra") or _has_content(choice)]
+    for choice in late:
+        chunk.choices.remove(choice)  # type: ignore[arg-type]  # of either kind
+    return bool(chunk.choices) or chunk.HasField("usage") or chunk.HasField("extra")
 
 
 def choices(request: StreamRequest) -> int:

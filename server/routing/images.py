@@ -16,7 +16,7 @@ async def checked(answer: T, request: Request) -> T:
     """The answer. Raises `AttemptFailed` where its images are not what was asked for."""
     if isinstance(request, GenerateImagesRequest) and isinstance(answer, GenerateImagesResponse):
         if request.response_format == "b64_json" and not all(image.b64_json for image in answer.data):
-            raise AttemptFailed("broken_answer", "gave an address where base64 was asked for")
+            raise AttemptFailed("broken_answer", "gave an address where base64 was asked for", blame=False)
         await asyncio.to_thread(_check_base64, answer)
     return answer
 

@@ -8,7 +8,14 @@ from interference.v1 import error_pb2
 from interference.v1.embeddings_pb2 import EmbeddingsUsage
 from interference.v1.routing_pb2 import Routing
 from interference.v1.usage_pb2 import Usage
-from server.errors import Attempt, AttemptFailed, Cause, InterferenceError, TimedOut
+from server.errors import (
+    Attempt,
+    AttemptFailed,
+    Cause,
+    DeadlinePassed,
+    InterferenceError,
+    TimedOut,
+)
 from server.routing import outcome
 from server.routing.plan import Candidate
 
@@ -16,12 +23,12 @@ Deadline = float | None  # on the event loop's clock, in seconds
 
 
 class Journal:
-    """One call. Made when it arrives; its deadline is known by then, or from the request."""
+    """One call. Made when it arrives; each who knows of a limit to its time says so."""
 
-    def __init__(self, deadline: Deadline = None) -> None:
+    def __init__(self) -> None:
         self.started = asyncio.get_running_loop().time()
         self._began = time.monotonic()  # finer than the event loop's clock
-        self.deadline = deadline
+        self.deadline: Deadline = None
         self.model = ""
         self.served: Attempt | None = None
         self.first_content_ms: float | None = None
@@ -43,9 +50,9 @@ class Journal:
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Those that gave no answer, in order, then who was passed over, then the one that answered."""
+        """Who was passed over, then those that gave no answer, in order, then the one that answered."""
         served = () if self.served is None else (self.served,)
-        return (*self._failed, *self._passed_over, *served)
+        return (*self._passed_over, *self._failed, *served)
 
     @property
     def remaining(self) -> float | None:
@@ -56,9 +63,7 @@ class Journal:
         """Raises `TimedOut` where the deadline has passed."""
         remaining = self.remaining
         if remaining is not None and remaining <= 0:
-            raise self.told(
-                TimedOut("The deadline passed before any provider answered.", reason="deadline_passed")
-            )
+            raise self.told(DeadlinePassed("The deadline passed before any provider answered."))
 
     def failed(self, candidate: Candidate, error: AttemptFailed, took: float | None) -> None:
         """An attempt failed, after so many seconds; None: it was not called."""
@@ -110,7 +115,7 @@ class Journal:
     def broken(self, candidate: Candidate, error: AttemptFailed) -> InterferenceError:
         """A failure after content has left."""
         self.served = None
-        return outcome.broken(candidate.model, candidate.provider.id, error, self._failed)
+        return outcome.broken(candidate.model, candidate.provider.id, error, self.attempts)
 
     def routing(self) -> Routing:
         """What the caller is told beside the answer."""

@@ -24,6 +24,10 @@ class Latencies:
         self._kept.clear()
         self._sorted = None
 
+    def usual(self, least: int) -> float | None:
+        """The 95th percentile, where at least so many are known."""
+        return self.percentile(0.95) if len(self._kept) >= least else None
+
     def percentile(self, share: float) -> float | None:
         """The value that this share (0 to 1) of them does not exceed; None where there is none."""
         if not self._kept:

@@ -80,7 +80,7 @@ def all_failed(
     kinds = {_BY_CAUSE.get(cause, Unavailable) for cause in causes}
     kind = kinds.pop() if len(kinds) == 1 else Unavailable
     only = next(iter(causes)) if len(causes) == 1 else ""
-    everyone = (*failed, *passed_over)
+    everyone = (*passed_over, *failed)
     told = _told(everyone)
     return kind(
         f"Every provider failed: {told}." if len(everyone) > 1 else f"{told}.",

@@ -16,10 +16,12 @@ async def first(
     """What the first of at most two runs gives; None where neither gives anything.
 
     The second is started after `delay` seconds, if it may be. Whoever comes later is cancelled and has
-    ended when this returns; what it gave nevertheless is dropped. An error of either ends both.
+    ended when this returns; what it gave nevertheless is dropped. An error of one, the first, is raised
+    where the other finds nothing, either.
     """
     runs = {asyncio.ensure_future(run())}
     found: T | None = None
+    failed: BaseException | None = None
     try:
         done, _ = await asyncio.wait(runs, timeout=delay)
         if not done and may_hedge():
@@ -28,9 +30,12 @@ async def first(
         while running and found is None:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
-                if found is None and (found := one.result()) is not None:
+                failed = failed or one.exception()
+                if found is None and one.exception() is None and (found := one.result()) is not None:
                     runs.remove(one)
         await _end(runs, drop)
+        if found is None and failed is not None:
+            raise failed
     except BaseException:
         await _end(runs, drop)
         if found is not None:

@@ -25,6 +25,8 @@ def pause(
         return backoff if remaining is None or backoff < remaining else None
     if error.retry_after is None or not (error.cause == "rate_limited" or error.status == 503):
         return None
+    if error.status is None and not last:  # it was not called: it is known to want to be left alone
+        return None
     patience = remaining if last and remaining is not None else _PATIENCE
     wait = error.retry_after + backoff
     fits = error.retry_after <= patience and (remaining is None or wait < remaining)

@@ -79,7 +79,7 @@ class Provider:
     def join(self, board: Board) -> None:
         """Takes its place on the board that watches its health."""
         self._board = board
-        board.add(self.id, self.row.breaker)
+        board.add(self.id, self.row.breaker, self.row.key_env)
 
     def learn(self, discovered: Sequence[str]) -> None:
         """Takes the upstream's own list of models, in place of the last one."""

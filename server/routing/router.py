@@ -13,7 +13,7 @@ from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCom
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest, CreateEmbeddingsResponse
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server.config import Load
-from server.errors import AttemptFailed, InterferenceError, InvalidRequest, RateLimited, TimedOut
+from server.errors import AttemptFailed, DeadlinePassed, InterferenceError, InvalidRequest, RateLimited
 from server.operations import Answer, Chunk, Request, StreamRequest
 from server.routing import plan, race, retry
 from server.routing.bounds import AGAIN, Bound, Full
@@ -134,9 +134,7 @@ class Router:
                 retry_after=AGAIN,
             ) from None
         except TimeoutError:
-            raise TimedOut(
-                "The deadline passed before it was the call's turn.", reason="deadline_passed"
-            ) from None
+            raise DeadlinePassed("The deadline passed before it was the call's turn.") from None
         try:
             yield
         finally:
@@ -166,6 +164,7 @@ class Router:
         if circuit is None:
             return None
         seen = circuit.observed
+        seen.refresh(self._board.clock())
         return (seen.first_content if stream else seen.whole).percentile(_P95)
 
     async def _race(self, call: _Call, delay: float) -> _Found | None:
@@ -184,7 +183,6 @@ class Router:
         """Asks those who are left, one after the other, until one gives content."""
         while call.left:
             candidate = call.left.popleft()
-            candidate.provider.retries.earn()
             tries = 0
             while True:
                 found, pause = await self._try(call, candidate, tries)
@@ -234,10 +232,14 @@ class Router:
 
 def _note_end(chunk: Chunk, trial: Trial[Chunk], journal: Journal) -> None:
     """Tells the total with the last chunk, or the last two, where the usage comes alone."""
-    if trial.progress is not None and trial.progress.complete:
+    if trial.progress is not None and trial.progress.complete and _ends(chunk):
         journal.done()
         journal.used(chunk.usage)
         chunk.routing.total_ms = journal.total_ms or 0
+
+
+def _ends(chunk: Chunk) -> bool:
+    return chunk.HasField("usage") or any(choice.finish_reason for choice in chunk.choices)
 
 
 async def _drop(late: _Found, journal: Journal) -> None:

@@ -1,9 +1,10 @@
 """A trial: one attempt from its admission to its end, with all that is held for it meanwhile."""
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from server.errors import AttemptFailed, InterferenceError, TimedOut
+from server.errors import AttemptFailed, DeadlinePassed, InterferenceError
 from server.operations import Answer, Chunk, Request
 from server.routing import attempt
 from server.routing.attempt import Progress
@@ -28,6 +29,7 @@ class Trial(Generic[T]):
         self._journal = journal
         self._ticket: Ticket | None = None
         self._entered = False
+        self._patience = 0.0  # seconds for a connection, where the caller gives less
         self._called_at: float | None = None
         self.rest: AsyncGenerator[T, None]
 
@@ -44,10 +46,14 @@ class Trial(Generic[T]):
         Raises `AttemptFailed`, also where the provider is not to be asked now, and what ends the call.
         """
         provider, model = self.candidate.provider, self.candidate.model
-        self._ticket = await board.admit(provider.id, provider.own(model))
+        self._ticket = await self._admitted(board, provider.id, provider.own(model))
         await self._enter()
+        self._ticket.called()
         self._called_at = time.monotonic()
+        provider.retries.earn()
         limits = attempt.limits(provider.row.limits, self._request)
+        if limits.connect < provider.row.limits.connect:
+            self._patience = provider.row.limits.connect
         deadline = self._journal.deadline
         if self.progress is None:
             self.rest = attempt.whole(self.candidate, self._request, limits, deadline)
@@ -58,6 +64,15 @@ class Trial(Generic[T]):
         self._ticket.content(whole=self.progress is None)
         return first
 
+    async def _admitted(self, board: Board, provider: str, model: str) -> Ticket:
+        if (ticket := board.admit_now(provider, model)) is not None:
+            return ticket
+        try:
+            async with asyncio.timeout_at(self._journal.deadline):
+                return await board.admit(provider, model)
+        except TimeoutError:
+            raise DeadlinePassed("The deadline passed before the provider was asked.") from None
+
     async def _enter(self) -> None:
         bound = self.candidate.provider.bound
         try:
@@ -66,9 +81,7 @@ class Trial(Generic[T]):
             told = f"answers {bound.limit} requests already, as many as it may"
             raise AttemptFailed("overloaded", told, retry_after=AGAIN) from None
         except TimeoutError:
-            raise TimedOut(
-                "The deadline passed before it was the request's turn.", reason="deadline_passed"
-            ) from None
+            raise DeadlinePassed("The deadline passed before it was the request's turn.") from None
         self._entered = True
 
     def succeeded(self) -> None:
@@ -78,6 +91,8 @@ class Trial(Generic[T]):
 
     def failed(self, error: AttemptFailed) -> None:
         """The provider could not answer, or not to the end."""
+        if error.cause == "timed_out" and (self.took or 0) < self._patience:
+            error.blame = False  # no connection within the time that the caller gave for it
         if self._ticket is not None and self._called_at is not None:
             self._ticket.failed(error)
 
@@ -85,15 +100,15 @@ class Trial(Generic[T]):
         """The call is over: the request was wrong, or the deadline has passed."""
         if self._ticket is None or self._called_at is None:
             return
-        if isinstance(error, TimedOut):
-            self._ticket.outwaited()
+        if isinstance(error, DeadlinePassed):
+            self._ticket.outwaited(whole=self.progress is None)
         else:
             self._ticket.refused()
 
     def cancelled(self) -> None:
         """Another was faster, or the caller has left."""
         if self._ticket is not None and self._called_at is not None:
-            self._ticket.outwaited()
+            self._ticket.outwaited(whole=self.progress is None)
 
     async def close(self) -> None:
         """Ends it, and with it the call to the provider."""

@@ -1,6 +1,6 @@
 """The Chat service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.chat_pb2_grpc import ChatServicer
@@ -24,12 +24,11 @@ class Chat(ChatServicer):
         validate.chat(request)
         return await self._router.answer(request, call.current().journal)
 
-    async def StreamCompletion(
+    def StreamCompletion(
         self, request: CreateCompletionRequest, context: Context
-    ) -> AsyncIterator[ChatCompletionChunk]:
+    ) -> AsyncGenerator[ChatCompletionChunk, None]:
         """Answers in chunks."""
         call.choose(request)
         validate.chat(request)
         chunks = self._router.stream(request, call.current().journal)
-        async for chunk in told(chunks, ChatCompletionChunk):
-            yield chunk
+        return told(chunks, ChatCompletionChunk)

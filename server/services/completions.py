@@ -1,6 +1,6 @@
 """The Completions service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCompletion
 from interference.v1.completions_pb2_grpc import CompletionsServicer
@@ -25,12 +25,11 @@ class Completions(CompletionsServicer):
         validate.text(request)
         return await self._router.answer(request, call.current().journal)
 
-    async def StreamTextCompletion(
+    def StreamTextCompletion(
         self, request: CreateTextCompletionRequest, context: Context
-    ) -> AsyncIterator[TextCompletion]:
+    ) -> AsyncGenerator[TextCompletion, None]:
         """Answers in chunks."""
         call.choose(request)
         validate.text(request)
         chunks = self._router.stream(request, call.current().journal)
-        async for chunk in told(chunks, TextCompletion):
-            yield chunk
+        return told(chunks, TextCompletion)

@@ -1,6 +1,6 @@
 """The Responses service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -17,7 +17,6 @@ class Responses(ResponsesServicer):
     def __init__(self, router: Router) -> None:
         self._router = router
 
-    async def CreateResponse(self, request: HttpBody, context: Context) -> AsyncIterator[HttpBody]:
+    def CreateResponse(self, request: HttpBody, context: Context) -> AsyncGenerator[HttpBody, None]:
         """Answers whole or in events, as the request says."""
-        async for part in translated.answer(read, request, self._router):
-            yield part
+        return translated.answer(read, request, self._router)

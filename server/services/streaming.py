@@ -1,6 +1,6 @@
 """How a stream of chunks is told to its caller: over REST its end and its failure are chunks, too."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ from server.services.failure import as_interference, response
 C = TypeVar("C", bound=Chunk)
 
 
-async def told(chunks: AsyncGenerator[C, None], kind: type[C]) -> AsyncIterator[C]:
+async def told(chunks: AsyncGenerator[C, None], kind: type[C]) -> AsyncGenerator[C, None]:
     """Gives the chunks on. Over gRPC, and before the first chunk, a failure is the call's status."""
     running = call.current()
     rest, started = running.rest, False

@@ -1,18 +1,22 @@
 """How a call is told of beside its answer: in the headers of REST, and in one line of the log."""
 
 import json
-import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TextIO
 
-from server.errors import Attempt
+import msgspec
+
+from server.errors import Attempt, InterferenceError
 from server.services.call import Call
 
-_log = logging.getLogger("interference.calls")
 _MAX_HEADER = 1024  # bytes of the header about the attempts
 _MAX_ID = 128  # characters of a request id, which is the caller's to choose
-_MAX_WORDS = 300  # characters of an error's message
+_MAX_NAME = 256  # characters of a model's name
+_MAX_WORD = 64  # characters of a word for programs
+_MAX_TOLD = 64  # attempts in a line
+_PLAIN = re.compile(rf"[!-$&-~]{{1,{_MAX_NAME}}}")  # is written as it is in a header: no space, no `%`
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -23,7 +27,28 @@ def headers(call: Call) -> Headers:
     attempts = attempts_header(call.journal.attempts)
     if served is None:
         return attempts
-    return (("x-interference-provider", served.provider), *attempts)
+    provider = ("x-interference-provider", served.provider)
+    if not served.model:
+        return provider, *attempts
+    return provider, ("x-interference-model", _model(served.model)), *attempts
+
+
+def _model(name: str) -> str:
+    """A model's name in printable ASCII without spaces; each byte of anything else is written as `%XX`."""
+    if _PLAIN.fullmatch(name):
+        return name
+    left, kept = _MAX_NAME, []
+    for character in name:
+        written = character if _PLAIN.fullmatch(character) else _escaped(character)
+        left -= len(written)
+        if left < 0:
+            break
+        kept.append(written)
+    return "".join(kept)
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in character.encode(errors="replace"))
 
 
 def attempts_header(attempts: Sequence[Attempt]) -> Headers:
@@ -50,53 +75,87 @@ def _item(attempt: Attempt) -> str:
     return item
 
 
-def write_lines(stream: TextIO) -> None:
-    """Writes the lines of calls to a stream, each as it is."""
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    _log.handlers[:] = [handler]
-    _log.setLevel(logging.INFO)
-    _log.propagate = False
+class _Tried(msgspec.Struct, omit_defaults=True, gc=False):
+    """An attempt, without the upstream's words: they may repeat what the caller said."""
+
+    provider: str
+    model: str = ""
+    cause: str = ""
+    status: int | None = None
+    duration_ms: float | None = None
 
 
-def log(call: Call, method: str, status: str) -> None:
-    """Writes the line of a call that has ended: one JSON object."""
-    if not _log.isEnabledFor(logging.INFO):
-        return
+class _Failed(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a call ended with, by names alone."""
+
+    reason: str
+    param: str = ""
+
+
+class _Line(msgspec.Struct, omit_defaults=True, gc=False):
+    """The line of a call. What is not known is left out."""
+
+    time: str
+    event: str
+    request_id: str = ""
+    method: str = ""
+    via: str = ""
+    status: str = ""
+    model: str = ""
+    provider: str = ""
+    attempts: list[_Tried] = []
+    time_to_first_content_ms: float | None = None
+    total_ms: float | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    error: _Failed | None = None
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def line(call: Call, method: str, status: str) -> bytes:
+    """The line of a call that has ended: one JSON object in printable ASCII, and a line feed."""
     journal = call.journal
-    journal.total_ms = journal.total_ms or journal.elapsed_ms()
-    line: dict[str, Any] = {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "event": "call",
-        "request_id": call.headers.get("x-request-id", "")[:_MAX_ID],
-        "method": method,
-        "via": "rest" if call.rest else "grpc",
-        "status": status,
-        "model": journal.model,
-        "provider": journal.served.provider if journal.served else "",
-        "attempts": _attempts(journal.attempts),
-        "time_to_first_content_ms": journal.first_content_ms,
-        "total_ms": journal.total_ms,
-    }
-    if journal.usage is not None:
-        line["prompt_tokens"], line["completion_tokens"] = journal.usage
-    if call.error is not None:
-        line["error"] = {"reason": call.error.reason, "message": call.error.message[:_MAX_WORDS]}
-    _log.info(json.dumps({name: value for name, value in line.items() if value not in (None, "", [])}))
+    read, written = journal.usage or (None, None)
+    total = journal.total_ms
+    return _encoded(
+        _Line(
+            datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "call",
+            call.headers.get("x-request-id", "")[:_MAX_ID],
+            method,
+            "rest" if call.rest else "grpc",
+            status,
+            journal.model[:_MAX_NAME],
+            "" if journal.served is None else journal.served.provider,
+            [_tried(attempt) for attempt in journal.attempts[:_MAX_TOLD]],
+            journal.first_content_ms,
+            journal.elapsed_ms() if total is None else total,
+            read,
+            written,
+            None if call.error is None else _failed(call.error),
+        )
+    )
 
 
-def _attempts(attempts: Iterable[Attempt]) -> list[dict[str, Any]]:
-    return [
-        {
-            name: value
-            for name, value in (
-                ("provider", attempt.provider),
-                ("model", attempt.model),
-                ("cause", attempt.cause),
-                ("status", attempt.status),
-                ("duration_ms", attempt.duration_ms),
-            )
-            if value not in (None, "")
-        }
-        for attempt in attempts
-    ]
+def _tried(attempt: Attempt) -> _Tried:
+    return _Tried(
+        attempt.provider, attempt.model[:_MAX_NAME], attempt.cause, attempt.status, attempt.duration_ms
+    )
+
+
+def _failed(error: InterferenceError) -> _Failed:
+    return _Failed(error.reason[:_MAX_WORD], (error.param or "")[:_MAX_WORD])
+
+
+def _encoded(told: _Line) -> bytes:
+    """Escapes all but ASCII, where there is any: other characters may end a line for who reads it, or
+    steer a terminal.
+    """
+    with suppress(UnicodeEncodeError):  # half a surrogate pair
+        encoded = _ENCODER.encode(told)
+        if encoded.isascii() and b"\x7f" not in encoded:
+            return encoded + b"\n"
+    text = json.dumps(msgspec.to_builtins(told)).replace("\x7f", "\\u007f")
+    return text.encode() + b"\n"

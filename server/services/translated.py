@@ -1,6 +1,6 @@
 """Chat for callers of other dialects: their JSON in, their JSON or server-sent events out."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 
 from google.api.httpbody_pb2 import HttpBody
@@ -14,7 +14,7 @@ from server.services.call import Call
 from server.services.failure import as_interference, response
 
 
-async def answer(read: Reader, body: HttpBody, router: Router) -> AsyncIterator[HttpBody]:
+def answer(read: Reader, body: HttpBody, router: Router) -> AsyncGenerator[HttpBody, None]:
     """Answers a request of the dialect that `read` reads. Before its first message it fails as any call."""
     asked = read(body.data)
     call.choose(asked.request)
@@ -23,17 +23,19 @@ async def answer(read: Reader, body: HttpBody, router: Router) -> AsyncIterator[
         router.reconcile(asked.request, asked.hints)
     running = call.current()
     if asked.stream:
-        async for events in _events(asked, router.stream(asked.request, running.journal), running):
-            yield HttpBody(content_type="text/event-stream", data=events)
-    else:
-        with call.ending(), _in_its_words(asked):
-            completion: ChatCompletion = await router.answer(asked.request, running.journal)
-        yield HttpBody(content_type="application/json", data=asked.answer.whole(completion))
+        return _events(asked, router.stream(asked.request, running.journal), running)
+    return _whole(asked, router, running)
+
+
+async def _whole(asked: Asked, router: Router, running: Call) -> AsyncGenerator[HttpBody, None]:
+    with _in_its_words(asked):
+        completion: ChatCompletion = await router.answer(asked.request, running.journal)
+    yield HttpBody(content_type="application/json", data=asked.answer.whole(completion))
 
 
 async def _events(
     asked: Asked, chunks: AsyncGenerator[ChatCompletionChunk, None], running: Call
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[HttpBody, None]:
     started = False
     try:
         with call.ending(), _in_its_words(asked):
@@ -41,13 +43,17 @@ async def _events(
                 async for chunk in chunks:
                     if events := asked.answer.chunk(chunk):
                         started = True
-                        yield events
-            yield asked.answer.end()
+                        yield _sent(events)
+            yield _sent(asked.answer.end())
     except Exception as error:
         if not started:
             raise
         running.error = as_interference(error)
-        yield asked.answer.failed(response(running.error))
+        yield _sent(asked.answer.failed(response(running.error)))
+
+
+def _sent(events: bytes) -> HttpBody:
+    return HttpBody(content_type="text/event-stream", data=events)
 
 
 @contextmanager

@@ -53,4 +53,4 @@ def play(upstream: Upstream) -> Iterator[Any]:
 
     yield tell
     for model in told:
-        del upstream.plays[model]
+        upstream.plays.pop(model, None)

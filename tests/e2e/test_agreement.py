@@ -34,7 +34,7 @@ def pair(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A service of two workers, and providers whose script is their name."""
     rows = [row(name, f"{upstream.url}/{name}/v1", breaker=breaker) for name, breaker in ROWS.items()]
     rows.append(row("killed", f"{upstream.url}/500/v1", breaker=LONG))
-    with serving(tmp_path_factory.mktemp("pair"), rows, grace=2) as service:
+    with serving(tmp_path_factory.mktemp("pair"), rows) as service:
         yield service
 
 

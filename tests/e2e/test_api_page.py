@@ -23,7 +23,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re
 @pytest.fixture(scope="module")
 def asked(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose HuggingSpace is a second service, asked over REST as any upstream is."""
-    with serving(tmp_path_factory.mktemp("space")) as space:
+    with serving(tmp_path_factory.mktemp("space"), workers=1) as space:
         rows = [
             row(
                 "HuggingChat",
@@ -48,7 +48,7 @@ def asked(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def single(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service whose HuggingChat answers."""
     rows = [row("HuggingChat", f"{upstream.url}/ok/v1", models=["gpt-4o-mini"])]
-    with serving(tmp_path_factory.mktemp("single"), rows) as service:
+    with serving(tmp_path_factory.mktemp("single"), rows, workers=1) as service:
         yield service
 
 

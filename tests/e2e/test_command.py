@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_what_is_wrong_is_one_line_and_code_2(
 def test_of_two_that_start_at_once_on_a_port_one_ends_with_code_2(tmp_path: Path) -> None:
     with _taken() as taken:
         port = taken.getsockname()[1]
-    command: list[str | Path] = [COMMAND, "serve", "--port", str(port), "--grpc-port", "0"]
+    command: list[str | Path] = [COMMAND, "serve", "--port", str(port), "--grpc-port", "0", "--grace", "0"]
     both = [
         subprocess.Popen(
             command, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -161,10 +162,17 @@ def test_an_end_while_starting_is_quiet(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def own(upstream: Upstream, tmp_path: Path) -> Any:
-    """A service that the test may break."""
+def own(upstream: Upstream, tmp_path: Path) -> Iterator[Service]:
+    """A service that the test may end."""
     rows = [row(name, f"{upstream.url}/{name}/v1") for name in ("ok", "half")]
-    with serving(tmp_path, rows, grace=5) as service:
+    with serving(tmp_path, rows, grace=2) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def mended(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service whose processes tests kill, and that has all of them again afterwards."""
+    with serving(tmp_path_factory.mktemp("mended"), [row("ok", f"{upstream.url}/ok/v1")]) as service:
         yield service
 
 
@@ -182,10 +190,10 @@ def _workers(service: Service) -> list[int]:
     return _running(service, "server.worker")
 
 
-def test_a_crashed_worker_is_started_anew_on_its_port(own: Service) -> None:
-    [first, second] = _workers(own)
+def test_a_crashed_worker_is_started_anew_on_its_port(mended: Service) -> None:
+    [first, second] = _workers(mended)
     os.kill(first, signal.SIGKILL)
-    wait_until(lambda: len(set(_workers(own)) - {first, second}) == 1, lambda: own.program.said)
+    wait_until(lambda: len(set(_workers(mended)) - {first, second}) == 1, lambda: mended.program.said)
 
     def served(port: int) -> bool:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -193,23 +201,23 @@ def test_a_crashed_worker_is_started_anew_on_its_port(own: Service) -> None:
             answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT, wait_for_ready=True)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
-    assert all(served(port) for port in own.worker_ports)
-    assert "was ended by SIGKILL; starting it anew" in own.program.said
-    assert rest(own, body("ok")).code == 200
+    assert all(served(port) for port in mended.worker_ports)
+    assert "was ended by SIGKILL; starting it anew" in mended.program.said
+    assert rest(mended, body("ok")).code == 200
 
 
-def test_while_a_worker_is_down_the_others_answer(own: Service) -> None:
-    victim, _ = _workers(own)
+def test_while_a_worker_is_down_the_others_answer(mended: Service) -> None:
+    *_, victim = sorted(_workers(mended))  # the youngest: Envoy may not have noticed yet that it is there
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: not alive(victim), lambda: "it lives on")
-    assert [rest(own, body("ok")).code for _ in range(20)] == [200] * 20
+    assert [rest(mended, body("ok")).code for _ in range(20)] == [200] * 20
 
 
-def test_envoy_is_started_anew_too(own: Service) -> None:
-    [envoy] = _running(own, "--config-path")
+def test_envoy_is_started_anew_too(mended: Service) -> None:
+    [envoy] = _running(mended, "--config-path")
     os.kill(envoy, signal.SIGKILL)
-    wait_until(lambda: _answers(own), lambda: own.program.said)
-    assert "Envoy was ended by SIGKILL; starting it anew" in own.program.said
+    wait_until(lambda: _answers(mended), lambda: mended.program.said)
+    assert "Envoy was ended by SIGKILL; starting it anew" in mended.program.said
 
 
 def _answers(service: Service) -> bool:

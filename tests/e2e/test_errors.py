@@ -123,13 +123,13 @@ def test_every_attempt_is_told_in_order(service: Service) -> None:
     outcome = rest(service, body("429 500 refused no-key"))
     attempts = outcome.error["attempts"]
     assert [(a["provider"], a["cause"], a.get("status")) for a in attempts] == [
+        ("no-key", "not_enabled", None),
         ("429", "rate_limited", 429),
         ("500", "server_error", 500),
         ("refused", "connect_failed", None),
-        ("no-key", "not_enabled", None),
     ]
     assert all(a["message"] for a in attempts)
-    assert all(a["duration_ms"] >= 0 for a in attempts[:3])
+    assert all(a["duration_ms"] >= 0 for a in attempts[1:])
     assert "set NOT_SET" in outcome.error["error"]["message"]
 
 

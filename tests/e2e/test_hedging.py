@@ -69,9 +69,15 @@ def test_both_end_at_the_deadline(resilient: Service, upstream: Upstream) -> Non
     wait_until(lambda: upstream.open <= before, lambda: "a call goes on")
 
 
-def test_a_wrong_request_ends_both(resilient: Service, play: Play, upstream: Upstream) -> None:
-    play("A", "400")
+def test_a_second_that_calls_the_request_wrong_does_not_end_the_first(
+    resilient: Service, play: Play, upstream: Upstream
+) -> None:
+    play("A", "late")
+    play("B", "400")
+    outcome = rest(resilient, body("A B", stream=True, hedge={"delay": 0}))
+    assert (outcome.code, outcome.provider) == (200, "A")
+    play("B", "400")
     before = upstream.open
-    outcome = rest(resilient, body("Patient A", hedge={"delay": 0.05}))
+    outcome = rest(resilient, body("Patient B", hedge={"delay": 0.05}, timeout=0.4))
     assert (outcome.code, outcome.error["error"]["code"]) == (400, "c400")
     wait_until(lambda: upstream.open <= before, lambda: "a call goes on")

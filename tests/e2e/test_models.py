@@ -82,7 +82,7 @@ def test_a_list_of_models_is_asked_of_the_upstream(
         row("Local", f"{upstream.url}/ok/v1", discover=True, probe=None, hidden_models=["m"]),
         row("Absent", "http://127.0.0.1:1/v1", discover=True, probe=None),
     ]
-    with serving(tmp_path_factory.mktemp("discovery"), rows) as service:
+    with serving(tmp_path_factory.mktemp("discovery"), rows, workers=1) as service:
         local = get(service, "providers/Local").json()  # a probe is awaited by the start
         assert (local["enabled"], local["models"]) == (True, ["found"])
         absent = get(service, "providers/Absent").json()
@@ -103,7 +103,7 @@ def test_an_address_may_come_from_the_environment(
         row("Homeless", "", base_url_env="HOMELESS_URL"),
     ]
     variables = {"HOSTED_URL": f"{upstream.url}/ok", "HOSTED_KEY": "k-1"}
-    with serving(tmp_path_factory.mktemp("hosted"), rows, variables) as service:
+    with serving(tmp_path_factory.mktemp("hosted"), rows, variables, workers=1) as service:
         homeless = get(service, "providers/Homeless").json()
         assert (homeless["enabled"], homeless["reason"]) == (False, "set HOMELESS_URL")
         assert rest(service, body("Hosted")).text == TEXT

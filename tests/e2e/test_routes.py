@@ -92,7 +92,7 @@ def test_a_provider_that_is_named_is_asked_for_its_targets_alone(
     assert ask(routed, way, "B/fast").provider == "B"
     outcome = ask(routed, way, "fast", provider="C Bad B")
     assert outcome.provider == "B"
-    assert attempts(outcome) == [("Bad", "server_error"), ("C", "no_such_model"), ("B", "")]
+    assert attempts(outcome) == [("C", "no_such_model"), ("Bad", "server_error"), ("B", "")]
 
 
 def test_a_provider_without_a_target_is_told_who_has_one(routed: Service) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 TOLD = (
     ("x-interference-provider", "B"),
+    ("x-interference-model", "org/m%20b"),
     ("x-interference-attempts", '"A";cause=rate_limited;duration_ms=3.1, "B";duration_ms=12.0'),
 )
 OTHER = ("x-interference-other", "1")  # is for nobody
@@ -106,7 +107,7 @@ async def answer_as(model: str, context: Context) -> None:
     if model == "told":
         await context.send_initial_metadata((*TOLD, OTHER))
     if model == "failed":
-        await context.abort(UNAVAILABLE, "x", trailing_metadata=(details, TOLD[1], OTHER))
+        await context.abort(UNAVAILABLE, "x", trailing_metadata=(details, TOLD[-1], OTHER))
     if model == "slow":
         await asyncio.sleep(60)
     if model == "silent":

@@ -295,7 +295,7 @@ MODEL_CALLS = [
 def test_a_model_call_takes_a_time_limit_and_tells_who_was_asked(document: Any, path: str) -> None:
     post = document["paths"][path]["post"]
     assert [(one["name"], one["in"]) for one in post["parameters"]] == [("x-request-timeout", "header")]
-    told = {"x-interference-provider", "x-interference-attempts"}
+    told = {"x-interference-provider", "x-interference-model", "x-interference-attempts"}
     assert post["responses"]["200"]["headers"].keys() == told
     for status in ("404", "429", "503", "504"):
         name = post["responses"][status]["$ref"].rpartition("/")[2]

@@ -24,6 +24,11 @@ COMPONENTS: Schema = {
         "description": "The id of the provider that answered.",
         "schema": {"type": "string"},
     },
+    "Model": {
+        "description": "The model that answered, by the provider's own name. Spaces, `%` and bytes that "
+        "are no printable ASCII are written as `%XX`.",
+        "schema": {"type": "string", "maxLength": 256},
+    },
     "Attempts": {
         "description": "Every attempt in the order in which they ended, a list of strings (RFC 9651): the "
         "provider's id, with `cause` where it gave no answer and `duration_ms` where it was called: "
@@ -38,4 +43,8 @@ def _reference(name: str) -> Schema:
 
 
 ATTEMPTS: Schema = {"x-interference-attempts": _reference("Attempts")}
-ANSWERED: Schema = {"x-interference-provider": _reference("Provider"), **ATTEMPTS}
+ANSWERED: Schema = {
+    "x-interference-provider": _reference("Provider"),
+    "x-interference-model": _reference("Model"),
+    **ATTEMPTS,
+}

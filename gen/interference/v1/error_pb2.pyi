@@ -84,7 +84,7 @@ class Attempt(_message.Message):
     set or was refused, or nothing answers), `no_such_model`, `parameter_unsupported` (it may also say these
     two itself), `circuit_open` (it failed too often of late), `overloaded` (as many calls as it may have are
     running already); `rate_limited` where it asked us to wait. No answer: `connect_failed`,
-    `connection_lost`, `timed_out`, `cancelled` (another was faster, where both were asked). An answer that
+    `connection_lost`, `timed_out`, `cancelled` (another was faster, where both were asked, or the caller left). An answer that
     is none: `rate_limited`, `key_refused`, `access_refused`, `quota_exceeded`, `conflict`, `too_early`,
     `server_error`, `broken_answer` (not what its API promises). The request is wrong, so that nobody else
     was asked: `refused`.

@@ -122,7 +122,7 @@ class Routing(_message.Message):
     """From the call's arrival to the end of the answer, in milliseconds."""
     @_builtins.property
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.Attempt]:
-        """Every attempt in the order in which they ended, those that were passed over first. The one that
+        """Who was passed over from the start, then every attempt in the order in which they ended. The one that
         answered is the last, with an empty cause.
         """
 

@@ -82,6 +82,7 @@ class StreamDecoder(Generic[C]):
     def _complete(self, chunk: C) -> None:
         chunk.ClearField("error")
         chunk.ClearField("attempts")
+        chunk.ClearField("routing")
         self._id = chunk.id = chunk.id or self._id
         self._model = chunk.model = chunk.model or self._model
         chunk.provider = self._target.row.id

@@ -47,6 +47,7 @@ def _lift(decoded: dict[str, Any]) -> TextCompletion:
     completion = wire.lift(TextCompletion, decoded)
     completion.ClearField("error")
     completion.ClearField("attempts")
+    completion.ClearField("routing")
     completion.object = "text_completion"
     wire.number(completion)
     return completion

@@ -192,6 +192,7 @@ async def test_figures_are_those_of_the_board_and_grow_old() -> None:
     assert choosing.observed(board, A) == Figures()
     for took in (0.5, 0.25):
         ticket = await board.admit("A", "m")
+        ticket.called()
         now += took
         ticket.content()
         ticket.succeeded()

@@ -26,7 +26,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.board = Board(self, lambda: self.now)
-        self.board.add("A", ROW)
+        self.board.add("A", ROW, "A_KEY")
 
     def publish(self, change: Change) -> None:
         self.told.append(change)
@@ -39,11 +39,13 @@ class World:
 
     async def fail(self, error: AttemptFailed = DOWN, model: str = "m") -> None:
         ticket = await self.admit(model)
+        ticket.called()
         ticket.failed(error)
         ticket.close()
 
     async def succeed(self, took: float = 0, model: str = "m") -> None:
         ticket = await self.admit(model)
+        ticket.called()
         self.now += took
         ticket.content()
         ticket.succeeded()
@@ -164,6 +166,162 @@ async def test_a_probe_whose_caller_leaves_lets_the_next_find_out(world: World) 
     assert world.state == "closed"
 
 
+async def test_a_probe_that_hangs_until_its_caller_leaves_is_followed_by_another_cool_down(
+    world: World,
+) -> None:
+    await world.open()
+    world.now += 6
+    probe = await world.admit()
+    probe.called()
+    world.now += 2
+    probe.outwaited()
+    probe.close()
+    assert (await world.refusal()).retry_after == pytest.approx(5, rel=0.11)
+
+
+async def test_the_first_content_of_a_probe_is_enough(world: World) -> None:
+    await world.open()
+    world.now += 6
+    probe = await world.admit()
+    probe.called()
+    probe.content()
+    await world.succeed()
+    probe.close()
+    assert world.state == "closed"
+
+
+@pytest.mark.parametrize("end", ["leaves", "fails", "succeeds"])
+async def test_a_probe_that_was_given_up_decides_nothing_any_more(world: World, end: str) -> None:
+    await world.open()
+    world.now += 6
+    old = await world.admit()
+    old.called()
+    world.now += 31
+    for _ in range(2):
+        await world.succeed()
+    if end == "fails":
+        old.failed(DOWN)
+    elif end == "succeeds":
+        old.succeeded()
+    old.close()
+    assert (world.state, world.board.circuit("A", "m").reason) == ("closed", "")
+
+
+async def test_a_caller_who_leaves_while_workers_agree_holds_nothing(world: World) -> None:
+    await world.open()
+    await world.fail(AttemptFailed("key_refused", "no", status=401), "other")
+    world.now += 70
+    asked: list[Change] = []
+    second = asyncio.Event()
+
+    async def slow(change: Change) -> bool:
+        asked.append(change)
+        if len(asked) == 2:
+            second.set()
+            await asyncio.Event().wait()
+        return True
+
+    world.may_probe = slow  # type: ignore[method-assign]
+    admitting = asyncio.create_task(world.admit())
+    await second.wait()
+    admitting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await admitting
+    assert (world.board.circuit("A").state, world.state) == ("disabled", "open")
+    last = {change.model: change.state for change in world.told}
+    assert last == {"": "disabled", "m": "open"}  # so that others may find out
+
+
+async def test_a_provider_that_hangs_for_longer_than_it_ever_took_is_left_alone(world: World) -> None:
+    for _ in range(10):
+        await world.succeed(took=0.4)
+    for _ in range(ROW.failures):
+        ticket = await world.admit()
+        ticket.called()
+        world.now += 1.5
+        ticket.outwaited()
+        ticket.close()
+    assert world.state == "open"
+
+
+async def test_nobody_is_to_blame_for_limits_that_a_caller_has_set(world: World) -> None:
+    for _ in range(2 * ROW.failures):
+        await world.fail(AttemptFailed("timed_out", "no content within 0.001 s", blame=False))
+    assert world.state == "closed"
+
+
+async def test_a_deadline_after_the_first_content_says_nothing_of_the_provider(world: World) -> None:
+    for _ in range(2 * ROW.failures):
+        ticket = await world.admit()
+        ticket.called()
+        ticket.content()
+        world.now += 90
+        ticket.outwaited()
+        ticket.close()
+    assert world.state == "closed"
+
+
+async def test_the_time_in_a_queue_is_not_the_providers(world: World) -> None:
+    ticket = await world.admit()
+    world.now += 100
+    ticket.called()
+    world.now += 0.25
+    ticket.content()
+    ticket.succeeded()
+    ticket.close()
+    assert world.board.circuit("A", "m").observed.median() == 0.25
+
+
+async def test_what_an_upstream_says_is_not_shown_to_others(world: World) -> None:
+    for _ in range(ROW.failures):
+        await world.fail(AttemptFailed("server_error", "you asked: my secret", status=500))
+    refusal = await world.refusal()
+    assert "secret" not in refusal.message + world.board.circuit("A", "m").reason
+    assert "server_error (500)" in refusal.message
+
+
+async def test_a_429_with_no_time_to_wait_counts_as_a_failure(world: World) -> None:
+    for _ in range(ROW.failures):
+        await world.fail(AttemptFailed("rate_limited", "no", status=429, retry_after=0))
+    assert world.state == "open"
+
+
+async def test_a_provider_cannot_ask_to_be_left_alone_for_ever(world: World) -> None:
+    await world.fail(AttemptFailed("rate_limited", "no", status=429, retry_after=86_400))
+    assert (await world.refusal()).retry_after == ROW.longest_wait
+
+
+async def test_a_key_is_only_known_to_be_taken_where_a_status_came_back(world: World) -> None:
+    refused = AttemptFailed("key_refused", "no", status=401)
+    await world.fail(refused)
+    world.now += 70
+    await world.fail(AttemptFailed("connect_failed", "nobody there"))
+    assert world.board.disabled("A")
+    await world.fail(AttemptFailed("rate_limited", "slow down", status=429, retry_after=7))
+    assert world.board.disabled("A") == ""
+    assert (await world.refusal()).cause == "rate_limited"
+
+
+async def test_a_provider_is_not_enabled_while_its_key_is_being_tried(world: World) -> None:
+    await world.fail(AttemptFailed("key_refused", "no", status=401))
+    world.now += 70
+    probe = await world.admit()
+    assert world.board.disabled("A")
+    probe.close()
+
+
+async def test_the_cool_down_of_a_key_begins_small_again_too(world: World) -> None:
+    refused = AttemptFailed("key_refused", "no", status=401)
+    for _ in range(4):
+        await world.fail(refused)
+        world.now += 70
+        await world.succeed()
+        world.now += 10_000
+        await world.succeed()
+    await world.fail(refused)
+    assert (await world.refusal()).retry_after == pytest.approx(60, rel=0.11)
+
+
 async def test_a_probe_that_never_ends_is_given_up(world: World) -> None:
     await world.open()
     world.now += 6
@@ -202,7 +360,7 @@ async def test_a_429_with_its_time_is_no_failure(world: World) -> None:
 async def test_a_refused_key_disables_the_provider_with_the_reason_and_is_tried_again(world: World) -> None:
     refused = AttemptFailed("key_refused", "it refused the key in A_KEY", status=401)
     await world.fail(refused)
-    assert world.board.disabled("A") == "it refused the key in A_KEY"
+    assert world.board.disabled("A") == "it refused the key in A_KEY (401)"
     refusal = await world.refusal("other")
     assert refusal.cause == "not_enabled"
     assert "A_KEY" in refusal.message
@@ -225,6 +383,7 @@ async def test_a_callers_short_deadline_says_nothing_of_the_provider(world: Worl
     for wait in (1, 1, 1, 1, 11, 11, 11):
         ticket = await world.admit()
         assert world.state == "closed"
+        ticket.called()
         world.now += wait
         ticket.outwaited()
         ticket.close()
@@ -256,6 +415,7 @@ async def test_workers_take_over_what_another_found_out(world: World) -> None:
     for change in world.told:
         other.board.learn(change)
     await other.succeed()
+    assert other.board.circuit("A", "m").times == 1  # it is remembered there, too
 
 
 async def test_who_watches_hears_of_each_change_and_of_the_end(world: World) -> None:
@@ -276,10 +436,17 @@ async def test_who_watches_hears_of_each_change_and_of_the_end(world: World) -> 
     await asyncio.wait_for(watching, 1)
 
 
-async def test_names_that_callers_make_up_do_not_pile_up(world: World) -> None:
-    for number in range(5000):
-        await world.succeed(model=f"made-up-{number}")
-    assert len(world.board.of("A")) < 4200
+@pytest.mark.parametrize("ill", [False, True])
+async def test_names_that_callers_make_up_do_not_pile_up_and_breakers_still_work(
+    world: World, ill: bool
+) -> None:
+    for number in range(4200):
+        for _ in range(ROW.failures if ill else 1):
+            await (world.fail if ill else world.succeed)(model=f"made-up-{number}")
+    assert len(world.board.of("A")) <= 4096
+    for _ in range(ROW.failures):
+        await world.fail(model="new")
+    assert (await world.refusal("new")).cause == "circuit_open"
 
 
 async def _until(true: Callable[[], bool]) -> None:

@@ -350,7 +350,7 @@ def test_hedging_is_planned(fields: dict[str, Any], hedge: Hedging | None) -> No
 
 async def test_who_refused_its_key_is_not_enabled_but_still_planned() -> None:
     roster = routed()
-    roster.board.disable("A", "its key was refused")
+    roster.board.disable("A", 401)
     a = roster.named("A")
-    assert (a.enabled, a.reason, a.missing) == (False, "its key was refused", "")
+    assert (a.enabled, a.reason, a.missing) == (False, "it refused to answer without a key (401)", "")
     assert planned(roster, model="m")[0] == "A/m"

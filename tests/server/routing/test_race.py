@@ -97,11 +97,33 @@ async def test_nothing_is_found_where_neither_finds_anything() -> None:
     assert await Runs([late, releases]).first() is None
 
 
-async def test_an_error_of_one_ends_both() -> None:
-    runs = Runs([never, fails])
+async def test_an_error_of_the_second_does_not_end_the_first() -> None:
+    failed = asyncio.Event()
+
+    async def fails_first() -> str | None:
+        failed.set()
+        return await fails()
+
+    async def then_gives() -> str | None:
+        await failed.wait()
+        return "a"
+
+    assert await Runs([then_gives, fails_first]).first() == "a"
+
+
+async def test_an_error_of_one_is_the_error_where_the_other_finds_nothing() -> None:
+    failed = asyncio.Event()
+
+    async def fails_first() -> str | None:
+        failed.set()
+        return await fails()
+
+    async def nothing() -> str | None:
+        await failed.wait()
+        return None
+
     with pytest.raises(ValueError, match="wrong"):
-        await runs.first()
-    assert runs.cancelled == 1
+        await Runs([nothing, fails_first]).first()
 
 
 async def test_what_both_found_at_once_is_kept_once() -> None:

@@ -65,6 +65,11 @@ def test_a_short_wait_is_always_worth_it(last: bool) -> None:
     assert pause("rate_limited", last=last, status=429, retry_after=0.5) is not None
 
 
+def test_one_that_was_not_called_as_it_asked_to_wait_is_waited_for_where_it_is_the_last() -> None:
+    assert pause("rate_limited", last=False, retry_after=0.5) is None
+    assert pause("rate_limited", last=True, retry_after=0.5) is not None
+
+
 def test_a_503_that_says_when_is_waited_for_and_one_that_does_not_is_not() -> None:
     assert pause("server_error", status=503, retry_after=0.5) is not None
     assert pause("server_error", status=503) is None
