@@ -41,6 +41,7 @@ class Breaker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     least: Count = 10  # attempts in the window from which on the share counts
     window: Seconds = 30
     slow: Seconds = 60  # a first content that takes longer counts as a failure
+    patience: Seconds = 10  # a caller's, that counts as a failure while it is not known how long it takes
     cool_down: Seconds = 5  # until one request finds out; twice as long after each that fails
     longest: Seconds = 300  # cool-down
     longest_wait: Seconds = 3600  # that a Retry-After gets of us

@@ -30,7 +30,7 @@ _LOOKED_AT = 64  # of them, to find one that can go
 _TICK = 0.005  # seconds by which clocks may differ
 _SOON = 1.0  # seconds after which to ask again where one request is finding out
 _PROBE = 30.0  # seconds after which one that is finding out is given up, and the next may
-_LONG = 1.0  # seconds without content that are told of where the caller did not wait for more
+_LONG = 1.0  # seconds without content that are never too long
 _KNOWN = 10  # latencies from which on the usual one is known
 _DISABLED = Breaker(cool_down=60, longest=3600)  # of a provider whose key was refused
 _JITTER = 0.1  # of a cool-down, so that not all come back at once
@@ -199,7 +199,7 @@ class Board:
                     probes.append(await self._probe(circuit))
         except BaseException:
             for probe in probes:
-                probe.undecided(0)
+                probe.undecided(called=False)
             raise
         return Ticket(self, own, whole, probes)
 
@@ -214,7 +214,10 @@ class Board:
         except BaseException:
             self.publish(circuit)  # so that others may find out
             raise
-        if not granted or circuit.change() != before:
+        if not granted:
+            raise _left_alone(circuit, self.clock())
+        if circuit.change() != before:  # by what another worker has found out meanwhile
+            self.publish(circuit)
             raise _left_alone(circuit, self.clock())
         circuit.state, circuit.until = "half_open", asked.until
         self.publish(circuit)
@@ -316,13 +319,13 @@ class Probe:
             self._circuit.open(self._board.clock(), self._closed_state, reason)
             self._board.publish(self._circuit)
 
-    def undecided(self, waited: float) -> None:
-        """Nothing was learnt. The next may find out; after another cool-down, where it took long."""
+    def undecided(self, *, called: bool) -> None:
+        """Nothing was learnt. The next may find out; where the provider was called, after as long again."""
         if not self._holds:
             return
         circuit, now = self._circuit, self._board.clock()
         circuit.state, circuit.until = self._closed_state, now
-        if waited >= _LONG:
+        if called:
             circuit.cool_down(now)
         self._board.publish(circuit)
 
@@ -390,17 +393,19 @@ class Ticket:
 
     def outwaited(self, *, whole: bool = False) -> None:
         """The caller would not wait longer: that tells of the provider where it is seldom that slow."""
-        seen = self._own.observed
+        seen, settings = self._own.observed, self._own.settings
         usual = (seen.whole if whole else seen.first_content).usual(_KNOWN)
-        limit = max(_LONG, 2 * usual) if usual is not None else self._own.settings.slow
-        if not self._has_content and self._waited > limit and not (whole and usual is None):
+        limit = settings.patience if usual is None else max(_LONG, 2 * usual)
+        if self._has_content or (whole and usual is None):  # how long an answer may be is not known
+            return
+        if self._waited > limit:
             self._ill(f"no content within {self._waited:.1f} s")
 
     def close(self) -> None:
         """The attempt is over; where nothing was learnt of it, the next may find out."""
         self._own.outstanding -= 1
         for probe in filter(None, (self._probe, self._key_probe)):
-            probe.undecided(self._waited)
+            probe.undecided(called=self._started is not None)
 
     @property
     def _slowness(self) -> str:

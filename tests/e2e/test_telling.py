@@ -3,6 +3,8 @@
 import json
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ import requests
 
 from tests.calls import TIMEOUT, body, over_grpc, rest
 from tests.programs import wait_until
-from tests.service import Service
+from tests.service import Service, row, serving
+from tests.upstream import Upstream
 
 Play = Callable[..., None]
 ATTEMPT = r'"[\w.-]+"(;cause=[a-z_]+)?(;duration_ms=\d+\.\d)?'
@@ -38,6 +41,7 @@ def test_rest_callers_are_told_in_headers_and_in_the_answer(
     play("A", "500")
     outcome = rest(resilient, body("A B", stream=stream))
     assert outcome.headers["x-interference-provider"] == "B"
+    assert outcome.headers["x-interference-model"] == "m-B"
     told = outcome.headers["x-interference-attempts"]
     assert re.fullmatch(rf"{ATTEMPT}, {ATTEMPT}", told)
     assert told.startswith('"A";cause=server_error;duration_ms=')
@@ -62,6 +66,7 @@ def test_the_other_dialects_are_told_in_headers(resilient: Service) -> None:
     asked = {"model": "m", "provider": "A", "input": "Hi"}
     answer = requests.post(f"{resilient.base_url}/responses", json=asked, timeout=TIMEOUT)
     assert answer.headers["x-interference-provider"] == "A"
+    assert answer.headers["x-interference-model"] == "m-A"
     assert re.fullmatch(ATTEMPT, answer.headers["x-interference-attempts"])
 
 
@@ -72,7 +77,7 @@ def test_an_error_tells_the_attempts_in_a_header_too(resilient: Service, play: P
     assert outcome.code == 503
     told = outcome.headers["x-interference-attempts"]
     assert re.fullmatch(rf"{ATTEMPT}, {ATTEMPT}", told)
-    assert "x-interference-provider" not in outcome.headers
+    assert not {"x-interference-provider", "x-interference-model"} & outcome.headers.keys()
 
 
 @kinds
@@ -102,6 +107,28 @@ def test_a_failed_call_is_logged_with_its_reason(resilient: Service, play: Play,
     line = logged(resilient, request_id)
     assert line["error"]["reason"] == ("stream_broken" if stream else "all_providers_failed")
     assert line["status"] == "UNAVAILABLE"
+
+
+def test_an_upstreams_words_are_not_logged(resilient: Service, play: Play) -> None:
+    play("A", "400")
+    outcome = rest(resilient, body("A"), headers={"x-request-id": "words-in-the-log"})
+    assert "the script says 400" in outcome.error["error"]["message"]
+    line = logged(resilient, "words-in-the-log")
+    assert line["error"] == {"reason": "c400", "param": "n"}
+    assert "the script says" not in json.dumps(line)
+
+
+def test_calls_that_a_workers_end_cuts_off_are_logged(tmp_path: Path, upstream: Upstream) -> None:
+    rows = [row("Silent", f"{upstream.url}/silent/v1")]
+    asked = body("Silent")
+    with serving(tmp_path, rows, workers=1, grace=0) as service, ThreadPoolExecutor() as pool:
+        before = len(upstream.seen)
+        call = pool.submit(rest, service, asked, headers={"x-request-id": "cut-off"})
+        wait_until(lambda: len(upstream.seen) > before, lambda: "not asked")
+        service.program.stop()
+        call.exception()
+        line = logged(service, "cut-off")
+    assert (line["status"], line["error"]) == ("UNAVAILABLE", {"reason": "stopping"})
 
 
 def test_a_request_id_cannot_forge_a_line(resilient: Service) -> None:

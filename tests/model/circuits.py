@@ -47,20 +47,31 @@ class Circuit:
     def after(self, effect: Effect, provider: Provider, now: Span) -> "Circuit":
         """What it is after an attempt that it let through."""
         if effect == "none":
-            return self if self.until is None else replace(self, until=now)
+            return self._undecided(now)
         if effect == "well":
             if self.until is not None:
                 return Circuit(opened=self.opened)
             return replace(self, row=0, attempts=self.attempts + 1)
         ill = replace(self, row=self.row + 1, attempts=self.attempts + 1, failures=self.failures + 1)
         if effect == "refused":
-            return ill if self.until is None else replace(ill, until=now)
+            return ill._undecided(now)
         often = ill.attempts >= provider.least and ill.failures * 2 >= ill.attempts
         if not provider.breaker or not (self.until or often or ill.row >= provider.failures):
             return ill
-        pause = min(COOL_DOWN * 2.0**self.opened, LONGEST)
+        pause = _pause(self.opened)
         until = now.later(pause * (1 - _JITTER), pause * (1 + _JITTER))
         return replace(ill, opened=self.opened + 1, until=until)
+
+    def _undecided(self, now: Span) -> "Circuit":
+        """One who was to find out has not: at once the next may, or after as long again."""
+        if self.until is None:
+            return self
+        return replace(self, until=now.later(0, _pause(self.opened - 1) * (1 + _JITTER)))
+
+
+def _pause(opened: int) -> float:
+    """How long the cool-down is, in seconds, of one that was opened so often before."""
+    return float(min(COOL_DOWN * 2.0**opened, LONGEST))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tests.soak import servicelog
 from tests.soak.asks import Ask
 from tests.soak.judge import Came
 
-_OURS, _TOLD = "x-interference-", ("provider", "attempts")
+_OURS, _TOLD = "x-interference-", ("provider", "model", "attempts")
 _EVENT, _DONE = b"data: ", b"[DONE]"
 
 

@@ -12,7 +12,9 @@ from server.routing.health import Board, Change, Ticket
 from server.routing.roster import Provider
 from server.rows import Breaker, Row
 
-ROW = Breaker(failures=3, rate=0.5, least=10, window=30, slow=10, cool_down=5, longest=40)
+ROW = Breaker(
+    failures=3, rate=0.5, least=10, window=30, slow=10, patience=10, cool_down=5, longest=40
+)
 DOWN = AttemptFailed("server_error", "down", status=500)
 
 
@@ -297,6 +299,7 @@ async def test_a_key_is_only_known_to_be_taken_where_a_status_came_back(world: W
     world.now += 70
     await world.fail(AttemptFailed("connect_failed", "nobody there"))
     assert world.board.disabled("A")
+    world.now += 70
     await world.fail(AttemptFailed("rate_limited", "slow down", status=429, retry_after=7))
     assert world.board.disabled("A") == ""
     assert (await world.refusal()).cause == "rate_limited"
