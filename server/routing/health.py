@@ -18,11 +18,10 @@ import msgspec
 
 from server.errors import AttemptFailed, Cause
 from server.routing.observed import Observed
-from server.routing.watchers import Watchers
+from server.routing.watchers import Key, Watchers
 from server.rows import Breaker
 
 State = Literal["closed", "open", "half_open", "limited", "disabled"]
-Key = tuple[str, str]  # a provider's id, and a model by the provider's own name or nothing
 WHOLE = ""  # in place of a model: the provider as a whole
 
 _MOST = 4096  # circuits that are kept; callers choose the names of models

@@ -17,9 +17,8 @@ from server.errors import (
     TimedOut,
 )
 from server.routing import outcome
+from server.routing.attempt import Deadline
 from server.routing.plan import Candidate
-
-Deadline = float | None  # on the event loop's clock, in seconds
 
 
 class Journal:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-Key = tuple[str, str]
+Key = tuple[str, str]  # a provider's id, and a model by the provider's own name or nothing
 
 
 class Watchers:

@@ -102,9 +102,11 @@ class Judge:
             if reference.committed(call.ask, play, told):
                 assert ended, f"somebody else was asked after the content of {told}"
                 assert call.outcome.providers == {provider.id}, f"the content of {told} was held back"
-        after = through.after(*reference.effect(told, play), provider, now)
+        after = through.after(*reference.effect(call.ask, told, play), provider, now)
         if outwaited or (ended and (call.left or call.outwaited)):
-            ill = through.after(*reference.effect(Told("", "connection_lost", 0), play), provider, now)
+            ill = through.after(
+                *reference.effect(call.ask, Told("", "connection_lost", 0), play), provider, now
+            )
             after |= through | through.after("none", "", provider, now) | ill
         self._learn(provider.id, call.ask.model, after, told)
 
@@ -129,6 +131,8 @@ class Judge:
                 through = reached.let_through(call.span)
                 if not through.possible:
                     break
-                reached = through.after(*reference.effect(Told(name, cause, 0), play), provider, call.span)
+                reached = through.after(
+                    *reference.effect(call.ask, Told(name, cause, 0), play), provider, call.span
+                )
                 possible |= reached | through.after("none", "", provider, call.span)
             self._learn(name, call.ask.model, possible, "left")

@@ -135,8 +135,14 @@ def retried(
     return soon and play.retry_after < left, soon and play.retry_after + backoff < left
 
 
-def effect(told: Told, play: Play) -> tuple[Effect, float | str]:
-    """What an attempt says of the provider's health, and whether it closes the provider."""
+def effect(ask: Ask, told: Told, play: Play) -> tuple[Effect, float | str]:
+    """What an attempt says of the provider's health, and whether it closes the provider.
+
+    That a limit passed which the caller had set says nothing of it.
+    """
+    own = ask.stream and ask.first_content is not None and ask.first_content < FIRST_CONTENT
+    if told.cause == "timed_out" and own and not (play.end == "silence" and commits(play, stream=True)):
+        return "none", ""
     if told.cause == "key_refused":
         return "refused", "key_refused"
     if told.cause == "rate_limited" and play.retry_after is not None:
