@@ -50,7 +50,7 @@ run: $(VENV)/installed ## Serve on http://localhost:1337 (ARGS='--help' says wha
 
 .PHONY: test
 test: check ## Lint, types, fresh generated files, and all tests that need no compiler (ARGS='-k name')
-	@$(BIN)/python -m pytest tests --ignore tests/upstreams $(ARGS)
+	@$(BIN)/python -m pytest tests --ignore tests/upstreams -n 2 --no-loadscope-reorder $(ARGS)
 
 .PHONY: test-upstreams
 test-upstreams: $(VENV)/installed-dev ## A real model server and real clients, each apart from the project (built and cached)

@@ -27,8 +27,8 @@ from server.control import (
     make_room,
 )
 from server.routing.health import Change
+from server.routing.watchers import Key
 
-Key = tuple[str, str]  # provider and model
 _FROM_WORKER: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
 _TO_WORKER: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
 _PATIENCE = 0.2  # seconds that a worker waits for leave to probe; without an answer it takes it

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from interference.v1 import error_pb2
 from interference.v1.embeddings_pb2 import EmbeddingsUsage
@@ -17,8 +18,10 @@ from server.errors import (
     TimedOut,
 )
 from server.routing import outcome
-from server.routing.attempt import Deadline
 from server.routing.plan import Candidate
+
+if TYPE_CHECKING:
+    from server.routing.attempt import Deadline
 
 
 class Journal:
