@@ -186,6 +186,13 @@ async def late(call: Call) -> None:
 
 
 @script
+async def shortly(call: Call) -> None:
+    """Takes a moment."""
+    await asyncio.sleep(0.02)
+    await ok(call)
+
+
+@script
 async def half(call: Call) -> None:
     """Sends some content and then nothing until the caller leaves."""
     call.begin()

@@ -28,6 +28,7 @@ def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
     rows = [
         *(played(name, **STEADY) for name in "ABC"),
         row("Patient", f"{upstream.url}/silent/v1", **CALM),
+        row("Slow", f"{upstream.url}/shortly/v1", **CALM),
         row("Half", f"{upstream.url}/half/v1", **CALM),
         row("Absent", "http://127.0.0.1:1/v1", **STEADY),
         played("Breaks", breaker={"failures": 2, "cool_down": 0.3}, retry={"times": 0}),

@@ -81,3 +81,12 @@ def test_a_second_that_calls_the_request_wrong_does_not_end_the_first(
     outcome = rest(resilient, body("Patient B", hedge={"delay": 0.05}, timeout=0.4))
     assert (outcome.code, outcome.error["error"]["code"]) == (400, "c400")
     wait_until(lambda: upstream.open <= before, lambda: "a call goes on")
+
+
+def test_no_more_than_a_share_of_the_calls_hedge(resilient: Service, upstream: Upstream) -> None:
+    """A tenth of them, beyond the ten that each worker has at first."""
+    before, calls = len(upstream.seen), 60
+    for _ in range(calls):
+        over_grpc(resilient, "Slow B", stream=False, address=resilient.worker, hedge={"delay": 0})
+    asked = [seen.body["model"] for seen in upstream.seen[before:]]
+    assert 1 <= asked.count("m-B") <= 10 + calls // 10
