@@ -48,6 +48,8 @@ run: $(VENV)/installed ## Serve on http://localhost:1337 (ARGS='--help' says wha
 
 # --- Check -----------------------------------------------------------------------------------------
 
+# In two processes, for the tests wait more than they work; ARGS='-n 0' is one. The files are taken in order, as
+# how many tests one has says nothing about its time.
 .PHONY: test
 test: check ## Lint, types, fresh generated files, and all tests that need no compiler (ARGS='-k name')
 	@$(BIN)/python -m pytest tests --ignore tests/upstreams -n 2 --no-loadscope-reorder $(ARGS)

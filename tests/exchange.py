@@ -102,7 +102,8 @@ class Ways:
         model = model or f"told-{len(upstream.seen)}"
         upstream.answers[model] = answer
         try:
-            request = {"model": model, **({"messages": HI} if api is CHAT else {}), **_several(answer), **more}
+            said = {"messages": HI} if api is CHAT else {}
+            request = {"model": model, **said, **_several(answer), **more}
             came = self.ask(way, "told", request, stream=answer.whole is None, api=api)
         finally:
             del upstream.answers[model]

@@ -210,11 +210,10 @@ def test_what_is_sent_reaches_the_upstream_as_it_was(service: Service, upstream:
     assert list(upstream.last().body["response_format"]["json_schema"]["schema"]) == ["z", "a"]
 
 
-def test_an_idle_caller_that_leaves_ends_the_upstream_call(service: Service, upstream: Upstream) -> None:
+def test_an_idle_caller_that_leaves_ends_the_upstream_call(resilient: Service, upstream: Upstream) -> None:
     open_before = upstream.open
-    with requests.post(
-        f"{service.base_url}/chat/completions", json=body("half", stream=True), stream=True, timeout=TIMEOUT
-    ) as answer:
+    url, asked = f"{resilient.base_url}/chat/completions", body("Half", stream=True)
+    with requests.post(url, json=asked, stream=True, timeout=TIMEOUT) as answer:
         next(answer.iter_lines())
         assert upstream.open == open_before + 1
     wait_until(lambda: upstream.open == open_before, lambda: "the upstream call goes on")

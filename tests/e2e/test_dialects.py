@@ -231,10 +231,10 @@ def test_a_stream_that_breaks_ends_in_the_vendors_event(
 
 @dialects
 def test_a_caller_that_leaves_ends_the_upstream_call(
-    service: Service, upstream: Upstream, dialect: Dialect
+    resilient: Service, upstream: Upstream, dialect: Dialect
 ) -> None:
     before = upstream.open
-    with post(service, f"/v1/{dialect.path}", dialect.body("half", stream=True), stream=True) as answer:
+    with post(resilient, f"/v1/{dialect.path}", dialect.body("Half", stream=True), stream=True) as answer:
         next(answer.iter_lines())
         assert upstream.open == before + 1
     wait_until(lambda: upstream.open == before, lambda: "the upstream call goes on")

@@ -12,9 +12,7 @@ from server.routing.health import Board, Change, Ticket
 from server.routing.roster import Provider
 from server.rows import Breaker, Row
 
-ROW = Breaker(
-    failures=3, rate=0.5, least=10, window=30, slow=10, patience=10, cool_down=5, longest=40
-)
+ROW = Breaker(failures=3, rate=0.5, least=10, window=30, slow=10, patience=10, cool_down=5, longest=40)
 DOWN = AttemptFailed("server_error", "down", status=500)
 
 
