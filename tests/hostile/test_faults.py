@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.parametrize("way", WAYS),
     pytest.mark.parametrize("case", [pytest.param(case, id=str(case)) for case in CASES]),
 ]
-_SLACK = 1.2  # seconds that a busy machine may take beside the limits
+_SLACK = 5.0  # seconds: two busy cores, and callers who read a flood to its end
 
 
 def test_what_is_seen_of_the_faulty_provider_alone(
