@@ -58,7 +58,7 @@ def _check(arguments: argparse.Namespace) -> int:
     keyed = sum(1 for row in rows if not row.key_env or row.key_optional or secrets.key(row.key_env))
     sys.stdout.write(
         f"The settings are valid: {len(rows)} providers, {keyed} of them with the key they need "
-        f"or without need of one, {len(catalog.routes)} routes, {settings.worker_count} workers.\n"
+        f"or without need of one, routes: {len(catalog.routes)}, workers: {settings.worker_count}.\n"
     )
     return 0
 

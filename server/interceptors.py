@@ -81,6 +81,7 @@ class Edge(grpc.aio.ServerInterceptor):
         """Stands around a call: admits it, makes a status of its error, and tells the log of it."""
         task = asyncio.current_task()
         running, status = call.begin(context), "OK"
+        stalled: InterferenceError | None = None
         self._running.add(task)
         self._quiet.clear()
         try:
@@ -88,9 +89,12 @@ class Edge(grpc.aio.ServerInterceptor):
                 _admit(running.headers, keys)
                 call.set_deadline(running, context)
                 yield running
-        except (asyncio.CancelledError, grpc.aio.InternalError):
+        except (asyncio.CancelledError, grpc.aio.InternalError) as error:
             status = "CANCELLED"
-            raise
+            if error.args != (call.STALLED,) or task is None:
+                raise
+            task.uncancel()
+            stalled = running.error = DeadlinePassed("The time was over before all was read.")
         except Exception as error:
             running.error = failure.as_interference(error)
             await _fail(context, running.error, running)
@@ -102,6 +106,8 @@ class Edge(grpc.aio.ServerInterceptor):
                 status = running.error.code.name
             if self._log is not None:
                 self._log(telling.line(running, name, status))
+        if stalled is not None:  # it is told when all before it has been read; nothing is held until then
+            await _fail(context, stalled, running)
 
     def _unary(
         self, name: str, behaviour: Any, keys: list[bytes]
@@ -130,10 +136,11 @@ class Edge(grpc.aio.ServerInterceptor):
                 first = await anext(messages, None)
                 if running.rest and running.journal.served is not None:
                     await context.send_initial_metadata(telling.headers(running))
-                if first is not None:
-                    await context.write(first)
-                async for message in messages:
-                    await context.write(message)
+                with call.bounded(running.journal):
+                    if first is not None:
+                        await context.write(first)
+                    async for message in messages:
+                        await context.write(message)
 
         return stream
 

@@ -39,8 +39,11 @@ def show(settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool)
         return _show_without(address, settings, catalog, secrets, watch=watch)
     with grpc.insecure_channel(address) as channel:
         key = next(iter(secrets.own), "")
+        metadata = (("authorization", f"Bearer {key}"),) if key else ()
         try:
-            _show_with(channel, address, (("authorization", f"Bearer {key}"),) if key else (), watch=watch)
+            _show_with(channel, address, metadata)
+            while watch:  # a server that is only started anew is there at once
+                _watch(channel, address, metadata)
         except grpc.RpcError as error:
             told = error.details() if isinstance(error, grpc.Call) else error
             _say(f"The server at {address} says: {told}")
@@ -56,22 +59,30 @@ def _listens(host: str, port: int) -> bool:
     return True
 
 
-def _show_with(channel: grpc.Channel, address: str, metadata: Metadata, *, watch: bool) -> None:
+def _show_with(channel: grpc.Channel, address: str, metadata: Metadata) -> None:
     stub = ProvidersStub(channel)
-    timeout = None if watch else _LIMIT
-    changes = stub.WatchProviders(WatchProvidersRequest(), metadata=metadata, timeout=timeout)
+    changes = stub.WatchProviders(WatchProvidersRequest(), metadata=metadata, timeout=_LIMIT)
     ids = dict.fromkeys(health.provider for health in next(changes).health)
     _say(f"As the server at {address} has it:")
     _print_table(
         _line(stub.GetProvider(GetProviderRequest(provider=one), metadata=metadata, timeout=_LIMIT))
         for one in ids
     )
-    if not watch:
-        changes.cancel()
-        return
-    for told in changes:
-        for health in told.health:
-            _print(_change(health))
+    changes.cancel()
+
+
+def _watch(channel: grpc.Channel, address: str, metadata: Metadata) -> None:
+    """Prints each change, until the server ends. Raises where there is none."""
+    changes = ProvidersStub(channel).WatchProviders(WatchProvidersRequest(), metadata=metadata)
+    next(changes)  # all there is, which is known
+    _say(f"Watching {address}; Ctrl-C ends it.")
+    try:
+        for told in changes:
+            for health in told.health:
+                _print(_change(health))
+    except grpc.RpcError as error:
+        if not isinstance(error, grpc.Call) or error.code() is not grpc.StatusCode.UNAVAILABLE:
+            raise
 
 
 def _show_without(
@@ -104,7 +115,10 @@ def _line(details: ProviderDetails) -> tuple[str, ...]:
 
 
 def _state(health: Health) -> str:
-    again = f", asked again in {health.retry_in:.0f} s" if health.HasField("retry_in") else ""
+    again = ""
+    if health.HasField("retry_in"):
+        due = f"in {health.retry_in:.0f} s" if health.retry_in > 0 else "with the next request"
+        again = f", asked again {due}"
     return f"{f'{health.model} ' if health.model else ''}{health.state}{again}"
 
 

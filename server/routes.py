@@ -7,7 +7,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import translate
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -16,6 +16,7 @@ from server.errors import SettingsError
 from server.rows import Name, Row, Seconds
 
 Strategy = Literal["ordered", "weighted", "least_latency", "least_outstanding"]
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
 
 _MAX_ROUTES = 1000
 _MAX_TARGETS = 10_000  # of all routes together, which the workers are told in one message
@@ -81,6 +82,8 @@ def read(raw: Sequence[Mapping[str, Any]], source: str) -> dict[str, Route]:
     routes: dict[str, Route] = {}
     for index, fields in enumerate(raw):
         where = f"{source}: route {fields.get('model', index + 1)}"
+        if (strategy := fields.get("strategy", "ordered")) not in STRATEGIES:
+            raise SettingsError(f"{where}: strategy: {strategy} is none of {', '.join(STRATEGIES)}")
         try:
             route = msgspec.convert(fields, Route)
         except msgspec.ValidationError as error:

@@ -187,6 +187,8 @@ def _check(row: Row, where: str, drivers: set[str]) -> None:
         name = getattr(row, field)
         if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise SettingsError(f"{where}: {field}: must be the name of an environment variable")
+    if row.breaker.cool_down > row.breaker.longest:
+        raise SettingsError(f"{where}: breaker: cool_down must not be longer than longest")
     row.profile.check(f"{where}: profile")
 
 

@@ -186,6 +186,17 @@ async def late(call: Call) -> None:
 
 
 @script
+async def endless(call: Call) -> None:
+    """Content, and no end of it."""
+    said = {"delta": {"content": "a" * 4000}, "text": "a" * 4000}
+    del said["text" if "/chat/" in call.seen.path else "delta"]
+    call.begin()
+    while not call.gone.is_set():
+        call.event(id="up-1", model="m", choices=[{"index": 0, **said}])
+        await call.writer.drain()
+
+
+@script
 async def shortly(call: Call) -> None:
     """Takes a moment."""
     await asyncio.sleep(0.02)

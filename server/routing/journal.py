@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from interference.v1 import error_pb2
 from interference.v1.embeddings_pb2 import EmbeddingsUsage
@@ -18,10 +17,8 @@ from server.errors import (
     TimedOut,
 )
 from server.routing import outcome
+from server.routing.attempt import Deadline
 from server.routing.plan import Candidate
-
-if TYPE_CHECKING:
-    from server.routing.attempt import Deadline
 
 
 class Journal:
@@ -31,6 +28,7 @@ class Journal:
         self.started = asyncio.get_running_loop().time()
         self._began = time.monotonic()  # finer than the event loop's clock
         self.deadline: Deadline = None
+        self.total: Deadline = None  # when the limit of the attempt that answers passes
         self.model = ""
         self.served: Attempt | None = None
         self.first_content_ms: float | None = None
@@ -55,6 +53,12 @@ class Journal:
         """Who was passed over, then those that gave no answer, in order, then the one that answered."""
         served = () if self.served is None else (self.served,)
         return (*self._passed_over, *self._failed, *served)
+
+    @property
+    def ends_at(self) -> Deadline:
+        """When the answer must be over, on the event loop's clock."""
+        ends = [until for until in (self.deadline, self.total) if until is not None]
+        return min(ends, default=None)
 
     @property
     def remaining(self) -> float | None:

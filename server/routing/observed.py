@@ -1,9 +1,11 @@
 """What was seen of a provider's model of late: attempts and failures over a window, and latencies."""
 
 from collections import deque
+from itertools import islice
 
 _SLICES = 10  # of the window, each counted apart
 _KEPT = 128  # latencies
+_RECENT = 16  # of them
 _FRESH = 4  # times the window that a latency counts
 
 
@@ -27,6 +29,11 @@ class Latencies:
     def usual(self, least: int) -> float | None:
         """The 95th percentile, where at least so many are known."""
         return self.percentile(0.95) if len(self._kept) >= least else None
+
+    def recent_median(self) -> float | None:
+        """The median of the very latest."""
+        latest = sorted(islice(reversed(self._kept), _RECENT))
+        return latest[len(latest) // 2] if latest else None
 
     def percentile(self, share: float) -> float | None:
         """The value that this share (0 to 1) of them does not exceed; None where there is none."""
@@ -52,9 +59,9 @@ class Observed:
         self.whole = Latencies()
 
     def median(self) -> float | None:
-        """The usual latency: of streams, or where there are none of whole answers."""
-        found = self.first_content.percentile(0.5)
-        return self.whole.percentile(0.5) if found is None else found
+        """The latency of late: of streams, or where there are none of whole answers."""
+        found = self.first_content.recent_median()
+        return self.whole.recent_median() if found is None else found
 
     def succeeded(self, now: float) -> None:
         """An attempt went well."""

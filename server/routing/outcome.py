@@ -1,5 +1,6 @@
 """What the attempts of a call amount to, where none of them gave an answer."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from server.errors import (
@@ -108,4 +109,5 @@ def broken(
 
 
 def _told(attempts: Sequence[Attempt]) -> str:
-    return "; ".join(f"{a.provider}: {a.message.rstrip('.')}" for a in attempts)
+    told = Counter(f"{a.provider}: {a.message.rstrip('.')}" for a in attempts)
+    return "; ".join(f"{what} ({times} times)" if times > 1 else what for what, times in told.items())

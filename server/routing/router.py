@@ -116,6 +116,7 @@ class Router:
                 raise journal.broken(trial.candidate, error) from None
             except InterferenceError as error:
                 trial.ended(error)
+                error.provider = trial.candidate.provider.id
                 raise journal.ended(trial.candidate, error, trial.took) from None
             finally:
                 await trial.close()
@@ -151,6 +152,7 @@ class Router:
         if found is None:
             raise journal.all_failed()
         journal.answered(found.trial.candidate, found.took)
+        journal.total = found.trial.ends_at
         return found
 
     def _hedge_after(self, made: Plan, *, stream: bool) -> float | None:
@@ -200,7 +202,7 @@ class Router:
         """Asks a candidate; gives what it found, or after how many seconds to ask it again, if at all."""
         journal = call.journal
         journal.check()
-        trial: Trial[Any] = Trial(candidate, call.request, journal, stream=call.stream)
+        trial: Trial[Any] = Trial(candidate, call.request, journal, stream=call.stream, again=tries > 0)
         try:
             first = await trial.first(self._board)
         except AttemptFailed as error:

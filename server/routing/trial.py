@@ -22,13 +22,17 @@ T = TypeVar("T", bound=Answer | Chunk)
 class Trial(Generic[T]):
     """Asks one candidate. `first` begins it, `rest` gives what follows; it must be closed in any case."""
 
-    def __init__(self, candidate: Candidate, request: Request, journal: Journal, *, stream: bool) -> None:
+    def __init__(
+        self, candidate: Candidate, request: Request, journal: Journal, *, stream: bool, again: bool = False
+    ) -> None:
         self.candidate = candidate
         self._request = cast("Any", request)  # one that streams, where `stream` is true
         self.progress = Progress(attempt.choices(self._request)) if stream else None
         self._journal = journal
+        self._again = again  # whether the candidate was asked before
         self._ticket: Ticket | None = None
         self._entered = False
+        self.ends_at: float | None = None  # when its limit passes
         self._patience = 0.0  # seconds for a connection, where the caller gives less
         self._called_at: float | None = None
         self.rest: AsyncGenerator[T, None]
@@ -50,10 +54,12 @@ class Trial(Generic[T]):
         await self._enter()
         self._ticket.called()
         self._called_at = time.monotonic()
-        provider.retries.earn()
+        if not self._again:
+            provider.retries.earn()
         limits = attempt.limits(provider.row.limits, self._request)
         if limits.connect < provider.row.limits.connect:
             self._patience = provider.row.limits.connect
+        self.ends_at = asyncio.get_running_loop().time() + limits.total
         deadline = self._journal.deadline
         if self.progress is None:
             self.rest = attempt.whole(self.candidate, self._request, limits, deadline)

@@ -25,6 +25,9 @@ MARGIN = 0.02  # seconds
 
 # What a call's task is cancelled with when the server ends, and not because its caller left.
 ENDING = "the server is ending"
+# The same where its time is over and its reader has stopped reading.
+STALLED = "its reader does not read"
+_STALLED = 0.5  # seconds beyond its time, in which a stream that is read ends with a word about it
 
 
 @dataclass(slots=True)
@@ -74,6 +77,20 @@ def _seconds(given: str) -> float:
             param=TIMEOUT,
         )
     return seconds
+
+
+@contextmanager
+def bounded(journal: Journal) -> Iterator[None]:
+    """Cancels a stream whose time is over: while a reader does not read, nobody looks at the clock."""
+    task = asyncio.current_task()
+    if journal.ends_at is None or task is None:
+        yield
+        return
+    timer = asyncio.get_running_loop().call_at(journal.ends_at + _STALLED, task.cancel, STALLED)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
     rows = [
         *(played(name, **STEADY) for name in "ABC"),
         row("Patient", f"{upstream.url}/silent/v1", **CALM),
+        row("Endless", f"{upstream.url}/endless/v1", text_models=["m"], **CALM),
         row("Slow", f"{upstream.url}/shortly/v1", **CALM),
         row("Half", f"{upstream.url}/half/v1", **CALM),
         row("Absent", "http://127.0.0.1:1/v1", **STEADY),

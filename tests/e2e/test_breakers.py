@@ -171,6 +171,7 @@ def test_the_command_line_shows_the_health_that_the_server_knows(resilient: Serv
     command: list[str | Path] = [COMMAND, "providers", "--port", port]
     play("Shown", "429/30")
     with _printing([*command, "--watch"]) as printed:
+        wait_until(lambda: "Watching" in printed(), printed)
         rest(resilient, body("Shown"))
         wait_until(lambda: "Shown limited: it asked us to wait" in printed(), printed)
     done = subprocess.run(command, capture_output=True, timeout=TIMEOUT, text=True, env=environment())
@@ -192,7 +193,9 @@ def test_there_is_nothing_to_watch_where_no_server_answers() -> None:
 def _printing(command: list[str | Path]) -> Iterator[Callable[[], str]]:
     """A running command, and what it has printed."""
     said: list[str] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
+    ) as process:
         assert process.stdout is not None
         reading = threading.Thread(target=lambda: said.extend(process.stdout or ()))
         reading.start()

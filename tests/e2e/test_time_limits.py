@@ -12,6 +12,7 @@ from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.chat_pb2_grpc import ChatStub
 from interference.v1.message_pb2 import ChatMessage, ContentPart
 from tests.calls import TIMEOUT, Outcome, body, over_grpc, rest
+from tests.programs import wait_until
 from tests.service import Service
 from tests.upstream import Upstream
 
@@ -172,3 +173,32 @@ def test_a_grpc_stream_that_has_begun_ends_at_the_callers_deadline(resilient: Se
     assert isinstance(failed.value, grpc.Call)
     assert (failed.value.code(), heard) == (grpc.StatusCode.DEADLINE_EXCEEDED, ["Half"])
     assert "Traceback" not in resilient.program.said
+
+
+@pytest.mark.parametrize("limit", [{"timeout": 0.5}, {"time_limits": {"total": 0.5}}], ids=str)
+@pytest.mark.parametrize("path", ["chat/completions", "completions", "responses", "messages"])
+def test_a_stream_that_nobody_reads_ends_with_its_time(
+    resilient: Service, upstream: Upstream, limit: dict[str, Any], path: str
+) -> None:
+    said: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}]}
+    said = {"completions": {"prompt": "Hi"}, "responses": {"input": "Hi"}}.get(path, said)
+    asked = {"model": "m", "provider": "Endless", "stream": True, **said, **limit}
+    if path == "messages":
+        asked["max_tokens"] = 5
+    before = upstream.open
+    with requests.post(f"{resilient.base_url}/{path}", json=asked, stream=True, timeout=TIMEOUT) as answer:
+        assert answer.status_code == 200
+        wait_until(lambda: upstream.open <= before, lambda: "the call to the provider goes on")
+
+
+def test_a_grpc_stream_that_nobody_reads_ends_with_its_time(resilient: Service, upstream: Upstream) -> None:
+    request = CreateCompletionRequest(model="m", providers=["Endless"], messages=MESSAGES, timeout=0.5)
+    before = upstream.open
+    with grpc.insecure_channel(resilient.worker) as channel:
+        chunks = ChatStub(channel).StreamCompletion(request)
+        next(chunks)
+        wait_until(lambda: upstream.open <= before, lambda: "the call to the provider goes on")
+        with pytest.raises(grpc.RpcError) as failed:
+            list(chunks)
+    assert isinstance(failed.value, grpc.Call)
+    assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
