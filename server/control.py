@@ -15,7 +15,7 @@ import msgspec
 
 from server.config import Settings
 from server.routes import Catalog
-from server.routing.health import Change
+from server.routing.circuit import Change
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ from server.control import (
     listen,
     make_room,
 )
-from server.routing.health import Change
+from server.routing.circuit import Change
 from server.routing.watchers import Key
 
 _FROM_WORKER: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)

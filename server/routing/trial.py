@@ -9,9 +9,10 @@ from server.operations import Answer, Chunk, Request
 from server.routing import attempt
 from server.routing.attempt import Progress
 from server.routing.bounds import AGAIN, Full
-from server.routing.health import Board, Ticket
+from server.routing.health import Board
 from server.routing.journal import Journal
 from server.routing.plan import Candidate
+from server.routing.ticket import Ticket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -16,7 +16,7 @@ from interference.v1.providers_pb2_grpc import ProvidersServicer
 from server import operations
 from server.errors import Unavailable
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS
-from server.routing.health import Circuit
+from server.routing.circuit import Circuit
 from server.routing.roster import Roster
 from server.services import call, validate
 from server.services.call import Context

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from server.control import MAX_KEYS, MAX_LINE, Changed, Leave, Outbox, line
 from server.peers import Hub, Link, Member
-from server.routing.health import Board, Change, State
+from server.routing.circuit import Change, State
+from server.routing.health import Board
 from server.rows import Breaker
 
 LATE = 5.0  # seconds after which a test fails

@@ -8,8 +8,10 @@ import pytest
 
 from server.drivers.echo import EchoDriver
 from server.errors import AttemptFailed, Cause
-from server.routing.health import Board, Change, Ticket
+from server.routing.circuit import Change
+from server.routing.health import Board
 from server.routing.roster import Provider
+from server.routing.ticket import Ticket
 from server.rows import Breaker, Row
 
 ROW = Breaker(failures=3, rate=0.5, least=10, window=30, slow=10, patience=10, cool_down=5, longest=40)

@@ -1,0 +1,169 @@
+"""An attempt as the board of health knows it: let through, and what it tells of the provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from server.errors import AttemptFailed, Cause
+    from server.routing.circuit import Circuit, State
+    from server.routing.health import Board
+
+_LONG = 1.0  # seconds without content that are never too long
+_KNOWN = 10  # latencies from which on the usual one is known
+_ILL: frozenset[Cause] = frozenset(
+    {
+        *("connect_failed", "connection_lost", "timed_out", "rate_limited", "access_refused"),
+        *("quota_exceeded", "server_error", "broken_answer"),
+    }
+)
+_WELL: frozenset[Cause] = frozenset({"refused", "no_such_model", "parameter_unsupported"})
+
+
+class Probe:
+    """One attempt's right to find out for a circuit, until it is given up or another has it."""
+
+    def __init__(self, board: Board, circuit: Circuit) -> None:
+        self._board = board
+        self._circuit = circuit
+        self._change = circuit.change()
+
+    @property
+    def _holds(self) -> bool:
+        return self._circuit.change() == self._change
+
+    def won(self) -> None:
+        """All is well."""
+        if self._holds:
+            self._circuit.close(self._board.clock())
+            self._board.publish(self._circuit)
+
+    def lost(self, reason: str) -> None:
+        """It is not: for longer now."""
+        if self._holds:
+            self._circuit.open(self._board.clock(), self._closed_state, reason)
+            self._board.publish(self._circuit)
+
+    def undecided(self, *, called: bool) -> None:
+        """Nothing was learnt. The next may find out; where the provider was called, after as long again."""
+        if not self._holds:
+            return
+        circuit, now = self._circuit, self._board.clock()
+        circuit.state, circuit.until = self._closed_state, now
+        if called:
+            circuit.cool_down(now)
+        self._board.publish(circuit)
+
+    @property
+    def _closed_state(self) -> State:
+        return "open" if self._circuit.key[1] else "disabled"
+
+
+class Ticket:
+    """One attempt that was let through, and what it tells of the provider. It must be closed."""
+
+    __slots__ = ("_board", "_has_content", "_key_probe", "_own", "_probe", "_slow", "_started")
+
+    def __init__(self, board: Board, own: Circuit, whole: Circuit, probes: Iterable[Probe] = ()) -> None:
+        found = {probe._circuit.key: probe for probe in probes}  # noqa: SLF001 - of this module
+        self._board = board
+        self._own = own
+        self._probe = found.get(own.key)
+        self._key_probe = found.get(whole.key)
+        self._started: float | None = None
+        self._slow = self._has_content = False
+        own.outstanding += 1
+
+    def called(self) -> None:
+        """The provider is called now."""
+        self._started = self._board.clock()
+
+    @property
+    def _waited(self) -> float:
+        return 0.0 if self._started is None else self._board.clock() - self._started
+
+    def content(self, *, whole: bool = False) -> None:
+        """The first content has come, or the whole answer, which may take its time."""
+        observed = self._own.observed
+        (observed.whole if whole else observed.first_content).add(self._waited)
+        self._slow = not whole and self._waited > self._own.settings.slow
+        self._has_content = True
+        self._decide(well=not self._slow, reason=self._slowness)
+
+    def succeeded(self) -> None:
+        """It gave its answer to the end."""
+        if self._slow:
+            self._ill(self._slowness)
+        else:
+            self._well()
+
+    def failed(self, error: AttemptFailed) -> None:
+        """It gave none, or not to its end."""
+        if error.status is not None and error.cause != "key_refused" and self._key_probe is not None:
+            self._key_probe.won()  # the key was taken, whatever else is wrong
+        if error.cause == "key_refused":
+            self._key_refused(error)
+        elif error.cause == "rate_limited" and error.retry_after:
+            self._board.limit(self._own.key[0], error.retry_after)
+        elif not error.blame:
+            self.outwaited()
+        elif error.cause in _ILL:
+            self._ill(error.cause if error.status is None else f"{error.cause} ({error.status})")
+        elif error.cause in _WELL:
+            self._well()
+
+    def refused(self) -> None:
+        """It said that the request is wrong, and is well."""
+        self._well()
+
+    def outwaited(self, *, whole: bool = False) -> None:
+        """The caller would not wait longer: that tells of the provider where it is seldom that slow."""
+        seen, settings = self._own.observed, self._own.settings
+        usual = (seen.whole if whole else seen.first_content).usual(_KNOWN)
+        limit = settings.patience if usual is None else max(_LONG, 2 * usual)
+        if self._has_content or (whole and usual is None):  # how long an answer may be is not known
+            return
+        if self._waited > limit:
+            self._ill(f"no content within {self._waited:.1f} s")
+
+    def close(self) -> None:
+        """The attempt is over; where nothing was learnt of it, the next may find out."""
+        self._own.outstanding -= 1
+        for probe in filter(None, (self._probe, self._key_probe)):
+            probe.undecided(called=self._started is not None)
+
+    @property
+    def _slowness(self) -> str:
+        return f"a first content after more than {self._own.settings.slow:g} s"
+
+    def _decide(self, *, well: bool, reason: str = "") -> None:
+        for probe in filter(None, (self._probe, self._key_probe)):
+            if well or probe is self._key_probe:
+                probe.won()
+            else:
+                probe.lost(reason)
+
+    def _well(self) -> None:
+        now = self._board.clock()
+        self._own.observed.succeeded(now)
+        self._decide(well=True)
+        for circuit in (self._own, self._board.circuit(self._own.key[0])):
+            circuit.forget(now)
+
+    def _ill(self, what: str) -> None:
+        now, own = self._board.clock(), self._own
+        own.observed.failed(now)
+        if self._probe is not None:
+            self._probe.lost(what)
+        if own.settings.enabled and own.state == "closed" and (why := own.judge(now)):
+            own.open(now, "open", f"{why}; the last: {what}")
+            self._board.publish(own)
+
+    def _key_refused(self, error: AttemptFailed) -> None:
+        provider = self._own.key[0]
+        self._own.observed.failed(self._board.clock())
+        if self._key_probe is not None:
+            self._key_probe.lost(self._board.refusal(provider, error.status))
+        self._board.disable(provider, error.status)
