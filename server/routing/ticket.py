@@ -27,30 +27,30 @@ class Probe:
 
     def __init__(self, board: Board, circuit: Circuit) -> None:
         self._board = board
-        self._circuit = circuit
+        self.circuit = circuit
         self._change = circuit.change()
 
     @property
     def _holds(self) -> bool:
-        return self._circuit.change() == self._change
+        return self.circuit.change() == self._change
 
     def won(self) -> None:
         """All is well."""
         if self._holds:
-            self._circuit.close(self._board.clock())
-            self._board.publish(self._circuit)
+            self.circuit.close(self._board.clock())
+            self._board.publish(self.circuit)
 
     def lost(self, reason: str) -> None:
         """It is not: for longer now."""
         if self._holds:
-            self._circuit.open(self._board.clock(), self._closed_state, reason)
-            self._board.publish(self._circuit)
+            self.circuit.open(self._board.clock(), self._closed_state, reason)
+            self._board.publish(self.circuit)
 
     def undecided(self, *, called: bool) -> None:
         """Nothing was learnt. The next may find out; where the provider was called, after as long again."""
         if not self._holds:
             return
-        circuit, now = self._circuit, self._board.clock()
+        circuit, now = self.circuit, self._board.clock()
         circuit.state, circuit.until = self._closed_state, now
         if called:
             circuit.cool_down(now)
@@ -58,7 +58,7 @@ class Probe:
 
     @property
     def _closed_state(self) -> State:
-        return "open" if self._circuit.key[1] else "disabled"
+        return "open" if self.circuit.key[1] else "disabled"
 
 
 class Ticket:
@@ -67,7 +67,7 @@ class Ticket:
     __slots__ = ("_board", "_has_content", "_key_probe", "_own", "_probe", "_slow", "_started")
 
     def __init__(self, board: Board, own: Circuit, whole: Circuit, probes: Iterable[Probe] = ()) -> None:
-        found = {probe._circuit.key: probe for probe in probes}  # noqa: SLF001 - of this module
+        found = {probe.circuit.key: probe for probe in probes}
         self._board = board
         self._own = own
         self._probe = found.get(own.key)
