@@ -64,6 +64,9 @@ _SERVICES = tuple(
     )
 )
 _WORDS = 1.0  # seconds for the last words to running calls
+_LEFT = (
+    3.0  # seconds in which Envoy, which asks twice a second, has seen that a worker leaves: also a busy one
+)
 _NOTICE = 1.0  # seconds that balancers have to see NOT_SERVING before new calls are refused
 
 
@@ -85,7 +88,7 @@ class Worker:
         connections are asked to go. Calls that are not done by then are told that the server ends.
         """
         await self.health.set(EDGE, health_pb2.HealthCheckResponse.NOT_SERVING)
-        await asyncio.sleep(_NOTICE)
+        await asyncio.sleep(_LEFT)
         self.board.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
