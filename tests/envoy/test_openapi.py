@@ -232,6 +232,7 @@ def test_json_text_is_told_to_be_the_value_itself(schemas: Any) -> None:
     [
         ("CreateCompletionRequest", "timeout", {"minimum": 0.001, "maximum": 3600}),
         ("TimeLimits", "first_content", {"minimum": 0.001, "maximum": 3600}),
+        ("TimeLimits", "total", {"minimum": 0.001, "maximum": 3600}),
         ("Hedge", "delay", {"minimum": 0, "maximum": 3600}),
     ],
 )

@@ -48,6 +48,7 @@ LIMITS: dict[str, Schema] = {
     "TimeLimits.connect": _TIME,
     "TimeLimits.first_content": _TIME,
     "TimeLimits.idle": _TIME,
+    "TimeLimits.total": _TIME,
     "Hedge.delay": {"minimum": 0, "maximum": 3600},
     "GetModelRequest.model": _MODEL,
     "GetProviderRequest.provider": _PROVIDER,
