@@ -38,18 +38,22 @@ Load = Callable[[], tuple[Settings, Catalog, Secrets]]
 
 
 class Supervisor:
-    """Runs one Envoy and its workers. `load` reads everything that can be set, and may be called again."""
+    """Runs one Envoy and its workers; made and run on one event loop.
+
+    `load` reads everything that can be set, and may be called again.
+    """
 
     def __init__(self, load: Load) -> None:
         self._load = load
         self._settings, self._catalog, self._secrets = load()
         check_keys(self._settings, self._catalog.providers, self._secrets)
         self._port = self._settings.port
-        self._home = Path(tempfile.mkdtemp(prefix="interference-"))
         self._terminal = _has_terminal()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._hangup = asyncio.Event()
+        self._heed_signals()  # before there is anything to be left behind
+        self._home = Path(tempfile.mkdtemp(prefix="interference-"))
         first, hub = self._settings.grpc_port, Hub()
         self._workers = [
             Worker(index + 1, self._order(first and first + index), self._home, hub)
@@ -63,11 +67,6 @@ class Supervisor:
 
         SIGHUP replaces everything without a failed call, unless it was ignored at the start (`nohup`).
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
-        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-            loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         reloading: asyncio.Task[None] | None = None
         try:
             if await self._started():
@@ -84,6 +83,13 @@ class Supervisor:
             await self._end()
             shutil.rmtree(self._home, ignore_errors=True)
         return 0
+
+    def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._hung_up)
 
     def _signalled(self) -> None:
         (self._hurry if self._stop.is_set() else self._stop).set()

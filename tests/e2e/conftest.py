@@ -15,7 +15,8 @@ STEADY: dict[str, Any] = {"breaker": {"enabled": False}}  # asked whatever happe
 
 @pytest.fixture(scope="session")
 def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """`A`, `B` and `C` do what `play` has told, `Patient` says nothing for long, `Absent` is not there.
+    """`A`, `B` and `C` do what `play` has told, `Patient` says nothing for long, `Absent` and `Gone`
+    are not there.
 
     `Breaks` opens after two failures for a moment, `Keyed` has a key, `Limited` and `Shown` a breaker as
     it comes.
@@ -31,7 +32,7 @@ def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
         row("Endless", f"{upstream.url}/endless/v1", text_models=["m"], **CALM),
         row("Slow", f"{upstream.url}/shortly/v1", **CALM),
         row("Half", f"{upstream.url}/half/v1", **CALM),
-        row("Absent", "http://127.0.0.1:1/v1", **STEADY),
+        *(row(name, "http://127.0.0.1:1/v1", **STEADY) for name in ("Absent", "Gone")),
         played("Breaks", breaker={"failures": 2, "cool_down": 0.3}, retry={"times": 0}),
         *(played(name, retry={"times": 0}) for name in ("Limited", "Shown")),
         played("Keyed", key_env="UPSTREAM_KEY", retry={"times": 0}),

@@ -53,7 +53,7 @@ def straight(service: Service, provider: str, *, stream: bool) -> Any:
 @pytest.mark.parametrize("caller", [rest_caller, grpc_caller, straight], ids=["rest", "grpc", "straight"])
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 @pytest.mark.parametrize(
-    "provider", ["Patient", pytest.param("Half", id="after the first content"), "Absent Patient"]
+    "provider", ["Patient", pytest.param("Half", id="after the first content"), "Gone Patient"]
 )
 def test_the_upstream_connection_closes(
     resilient: Service, upstream: Upstream, caller: Callable[..., Any], stream: bool, provider: str
