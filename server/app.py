@@ -30,7 +30,7 @@ from interference.v1.models_pb2_grpc import add_ModelsServicer_to_server
 from interference.v1.providers_pb2_grpc import add_ProvidersServicer_to_server
 from interference.v1.responses_pb2_grpc import add_ResponsesServicer_to_server
 from server import drivers, transport
-from server.config import MIB, Secrets, Settings, with_base_url
+from server.config import MIB, Secrets, Settings, address, with_base_url
 from server.control import EDGE, Order
 from server.interceptors import Edge
 from server.media import Media
@@ -64,9 +64,7 @@ _SERVICES = tuple(
     )
 )
 _WORDS = 1.0  # seconds for the last words to running calls
-_LEFT = (
-    3.0  # seconds in which Envoy, which asks twice a second, has seen that a worker leaves: also a busy one
-)
+_LEFT = 3.0  # seconds in which Envoy, which asks twice a second, has seen that a worker leaves
 _NOTICE = 1.0  # seconds that balancers have to see NOT_SERVING before new calls are refused
 
 
@@ -154,8 +152,7 @@ async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[
         reflection.enable_server_reflection(
             (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
         )
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        bound = server.add_insecure_port(f"{host}:{order.port}")
+        bound = server.add_insecure_port(address(settings.host, order.port))
         if order.socket:
             server.add_insecure_port(f"unix:{order.socket}")
         await server.start()

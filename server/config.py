@@ -126,6 +126,11 @@ def reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}.get(host, host)
 
 
+def address(host: str, port: int) -> str:
+    """`host:port`, as it stands in addresses."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def check_addresses(settings: Settings) -> None:
     """Refuses addresses and ports that nothing could listen on, and origins that no browser sends."""
     try:

@@ -15,13 +15,12 @@ import msgspec
 
 from server.config import Settings
 from server.routes import Catalog
-from server.routing.circuit import Change
+from server.routing.circuit import MOST, Change
 
 T = TypeVar("T")
 
 MAX_ORDER = 16 * 2**20  # bytes of a line; an order holds the whole catalog
 MAX_LINE = 2**20  # bytes of what a worker says
-MAX_KEYS = 4096  # what is kept at most of things that callers can make more of: they name the models
 # The service of the health protocol that Envoy asks about, so that it can leave a worker before others do.
 EDGE = "interference.edge"
 
@@ -118,7 +117,7 @@ class Outbox:
 
 def make_room(kept: OrderedDict[Hashable, T]) -> None:
     """Drops the oldest of what is kept, where that is too much."""
-    while len(kept) > MAX_KEYS:
+    while len(kept) > MOST:
         kept.popitem(last=False)
 
 

@@ -59,35 +59,32 @@ class Envoy:
         self._file = home / "envoy.yaml"
         self._base = home / "base-id"
         self._epoch = 0
-        self._changing = asyncio.Lock()
-        self._now: _Running | None = None
-        self._leaving: asyncio.Task[None] | None = None
-        self._left: _Running | None = None
+        self._runs = processes.Succession[_Running]()
 
     @property
     def process(self) -> Process | None:
         """The process that takes new connections."""
-        return self._now.process if self._now is not None else None
+        return self._runs.process
 
     async def start(self) -> None:
         """Starts it where it does not run, and waits until its admin interface is there."""
-        async with self._changing:
-            if self._now is not None:
-                if self._now.process.returncode is None:
+        async with self._runs.changing:
+            if self._runs.now is not None:
+                if self._runs.now.process.returncode is None:
                     return
-                await self._now.end()
+                await self._runs.now.end()
             self._forget()
             self._epoch = 0
             options = ["--use-dynamic-base-id", "--base-id-path", str(self._base)]
-            self._now = await self._launch(0, options if self.hot else ["--disable-hot-restart"])
+            self._runs.now = await self._launch(0, options if self.hot else ["--disable-hot-restart"])
 
     async def replace(self, patience: float) -> None:
         """Has another take over; the one before has `patience` seconds for what it has begun.
 
         Raises `SettingsError`, and what is there stays.
         """
-        await self.left()
-        async with self._changing:
+        await self._runs.left()
+        async with self._runs.changing:
             times = ["--parent-shutdown-time-s", f"{max(1, round(patience))}"]
             base = ["--base-id", self._base.read_text().strip()]
             now = await self._launch(self._epoch + 1, base + times)
@@ -96,32 +93,20 @@ class Envoy:
             except BaseException:
                 await now.end()
                 raise
-            before, self._now = self._now, now
             self._epoch += 1
-        if before is not None:
-            self._left = before
-            self._leaving = asyncio.create_task(self._see_off(before, patience))
-
-    async def left(self) -> None:
-        """Waits until an Envoy whose place was taken has ended."""
-        if self._leaving is not None:
-            await self._leaving
+            self._runs.succeed(now, lambda before: self._see_off(before, patience))
 
     async def end(self) -> None:
         """Ends what runs of it: the later one first, which would miss the other."""
-        if self._leaving is not None:
-            self._leaving.cancel()
-            await asyncio.gather(self._leaving, return_exceptions=True)
-        for running in (self._now, self._left):
-            if running is not None:
-                await running.end()
+        for running in await self._runs.ending():
+            await running.end()
         self._forget()
 
     async def ask(self, method: str, path: str) -> Any:
         """Asks its admin interface; JSON where it answers with JSON. Raises `aiohttp.ClientError`."""
-        if self._now is None:
+        if self._runs.now is None:
             raise aiohttp.ClientConnectionError("Envoy does not run")
-        return await _ask(self._now.admin, method, path)
+        return await _ask(self._runs.now.admin, method, path)
 
     async def port(self) -> int:
         """The port that it listens on, by its own word: another's could answer on it, too."""
@@ -149,8 +134,8 @@ class Envoy:
 
     def check(self) -> None:
         """Raises `SettingsError` where it has ended."""
-        if self._now is not None:
-            _check(self._now)
+        if self._runs.now is not None:
+            _check(self._runs.now)
 
     async def _launch(self, epoch: int, options: list[str]) -> _Running:
         admin = self._home / f"admin{epoch % 2}.sock"

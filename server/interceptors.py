@@ -115,8 +115,7 @@ class Edge(grpc.aio.ServerInterceptor):
         async def unary(request: Any, context: Context) -> Any:
             async with self._call(name, context, keys) as running:
                 answer = await behaviour(_readable(request), context)
-                if running.rest and running.journal.served is not None:
-                    await context.send_initial_metadata(telling.headers(running))
+                await _tell(context, running)
                 return answer
 
         return unary
@@ -134,8 +133,7 @@ class Edge(grpc.aio.ServerInterceptor):
                 aclosing(behaviour(_readable(request), context)) as messages,
             ):
                 first = await anext(messages, None)
-                if running.rest and running.journal.served is not None:
-                    await context.send_initial_metadata(telling.headers(running))
+                await _tell(context, running)
                 with call.bounded(running.journal):
                     if first is not None:
                         await context.write(first)
@@ -175,6 +173,12 @@ def _admit(headers: Mapping[str, str], keys: list[bytes]) -> None:
             f"The key of this service {how}: send it as `authorization: Bearer KEY`.",
             reason="invalid_api_key",
         )
+
+
+async def _tell(context: Context, running: Call) -> None:
+    """Tells callers of REST who answers; the others read it in the message."""
+    if running.rest and running.journal.served is not None:
+        await context.send_initial_metadata(telling.headers(running))
 
 
 async def _fail(context: Context, error: InterferenceError, running: Call) -> None:

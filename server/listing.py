@@ -18,7 +18,7 @@ from interference.v1.providers_pb2 import (
 )
 from interference.v1.providers_pb2_grpc import ProvidersStub
 from server import app, transport
-from server.config import Secrets, Settings, reachable
+from server.config import Secrets, Settings, address, reachable
 from server.routes import Catalog
 from server.routing.discovery import Discovery
 from server.routing.roster import Provider
@@ -34,19 +34,19 @@ Metadata = tuple[tuple[str, str], ...]
 def show(settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool) -> int:
     """Prints the table, and with `watch` each change of health until Ctrl-C. Returns the exit code."""
     host = reachable(settings.host)
-    address = f"{f'[{host}]' if ':' in host else host}:{settings.port}"
+    at = address(host, settings.port)
     if not _listens(host, settings.port):
-        return _show_without(address, settings, catalog, secrets, watch=watch)
-    with grpc.insecure_channel(address) as channel:
+        return _show_without(at, settings, catalog, secrets, watch=watch)
+    with grpc.insecure_channel(at) as channel:
         key = next(iter(secrets.own), "")
         metadata = (("authorization", f"Bearer {key}"),) if key else ()
         try:
-            _show_with(channel, address, metadata)
+            _show_with(channel, at, metadata)
             while watch:  # a server that is only started anew is there at once
-                _watch(channel, address, metadata)
+                _watch(channel, at, metadata)
         except grpc.RpcError as error:
             told = error.details() if isinstance(error, grpc.Call) else error
-            _say(f"The server at {address} says: {told}")
+            _say(f"The server at {at} says: {told}")
             return 1
     return 0
 
@@ -59,11 +59,11 @@ def _listens(host: str, port: int) -> bool:
     return True
 
 
-def _show_with(channel: grpc.Channel, address: str, metadata: Metadata) -> None:
+def _show_with(channel: grpc.Channel, at: str, metadata: Metadata) -> None:
     stub = ProvidersStub(channel)
     changes = stub.WatchProviders(WatchProvidersRequest(), metadata=metadata, timeout=_LIMIT)
     ids = dict.fromkeys(health.provider for health in next(changes).health)
-    _say(f"As the server at {address} has it:")
+    _say(f"As the server at {at} has it:")
     _print_table(
         _line(stub.GetProvider(GetProviderRequest(provider=one), metadata=metadata, timeout=_LIMIT))
         for one in ids
@@ -71,11 +71,11 @@ def _show_with(channel: grpc.Channel, address: str, metadata: Metadata) -> None:
     changes.cancel()
 
 
-def _watch(channel: grpc.Channel, address: str, metadata: Metadata) -> None:
+def _watch(channel: grpc.Channel, at: str, metadata: Metadata) -> None:
     """Prints each change, until the server ends. Raises where there is none."""
     changes = ProvidersStub(channel).WatchProviders(WatchProvidersRequest(), metadata=metadata)
     next(changes)  # all there is, which is known
-    _say(f"Watching {address}; Ctrl-C ends it.")
+    _say(f"Watching {at}; Ctrl-C ends it.")
     try:
         for told in changes:
             for health in told.health:
@@ -85,13 +85,11 @@ def _watch(channel: grpc.Channel, address: str, metadata: Metadata) -> None:
             raise
 
 
-def _show_without(
-    address: str, settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool
-) -> int:
+def _show_without(at: str, settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool) -> int:
     if watch:
-        _say(f"No server answers at {address}: there is nothing to watch.")
+        _say(f"No server answers at {at}: there is nothing to watch.")
         return 1
-    _say(f"No server answers at {address}. Asking the enabled providers for their models ...")
+    _say(f"No server answers at {at}. Asking the enabled providers for their models ...")
 
     async def find() -> list[Provider]:
         async with transport.connect(settings.max_answer_bytes) as client:

@@ -26,7 +26,7 @@ from server.control import (
     listen,
     make_room,
 )
-from server.routing.circuit import Change
+from server.routing.circuit import Change, unproven
 from server.routing.watchers import Key
 
 _FROM_WORKER: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
@@ -195,8 +195,8 @@ class Hub:
             del self._grants[key]
         for change in [known.change for known in self._known.values() if known.by is member]:
             if change.state == "half_open":
-                state = "open" if change.model else "disabled"
-                self._tell(msgspec.structs.replace(change, state=state, until=self._clock()), None)
+                again = msgspec.structs.replace(change, state=unproven(change.model), until=self._clock())
+                self._tell(again, None)
 
 
 def _due(change: Change, now: float) -> bool:

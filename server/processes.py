@@ -7,10 +7,10 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -41,6 +41,54 @@ class Child(Protocol):
         ...
 
 
+class Running(Protocol):
+    """A process that runs."""
+
+    @property
+    def process(self) -> Process:
+        """The process."""
+        ...
+
+
+R = TypeVar("R", bound=Running)
+
+
+class Succession(Generic[R]):
+    """What runs of something: the process that serves now, and the one whose place it has taken, until that
+    has ended. Who changes it holds `changing`.
+    """
+
+    def __init__(self) -> None:
+        self.changing = asyncio.Lock()
+        self.now: R | None = None
+        self._left: R | None = None
+        self._leaving: asyncio.Task[None] | None = None
+
+    @property
+    def process(self) -> Process | None:
+        """The process that serves now."""
+        return self.now.process if self.now is not None else None
+
+    async def left(self) -> None:
+        """Waits until the one whose place was taken has ended."""
+        if self._leaving is not None:
+            await self._leaving
+
+    def succeed(self, now: R, see_off: Callable[[R], Coroutine[Any, Any, None]]) -> None:
+        """Takes the place of the one that serves, if one does, which `see_off` sees to its end."""
+        before, self.now = self.now, now
+        if before is not None:
+            self._left = before
+            self._leaving = asyncio.create_task(see_off(before))
+
+    async def ending(self) -> list[R]:
+        """Sees nobody off any more. All that runs, the later first, to be ended."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+            await asyncio.gather(self._leaving, return_exceptions=True)
+        return [one for one in (self.now, self._left) if one is not None]
+
+
 @dataclass(frozen=True, eq=False)
 class _Running:
     """A process of a worker, and the line to it."""
@@ -68,15 +116,12 @@ class Worker:
         self.sockets = tuple(str(home / f"{index}{side}.sock") for side in "ab")
         self._order = msgspec.structs.replace(order, socket=self.sockets[0])
         self._hub = hub
-        self._changing = asyncio.Lock()
-        self._now: _Running | None = None
-        self._leaving: asyncio.Task[None] | None = None
-        self._left: _Running | None = None
+        self._runs = Succession[_Running]()
 
     @property
     def process(self) -> Process | None:
         """The process that takes new calls."""
-        return self._now.process if self._now is not None else None
+        return self._runs.process
 
     @property
     def port(self) -> int:
@@ -85,42 +130,35 @@ class Worker:
 
     async def start(self) -> None:
         """Starts it where it does not run, and waits until it serves."""
-        async with self._changing:
+        async with self._runs.changing:
             if self.process is not None and self.process.returncode is None:
                 return
-            if self._now is not None:
-                await self._now.end(0)
-            self._now = await self._spawn(self._order)
-            self._order = self._now.order
+            if self._runs.now is not None:
+                await self._runs.now.end(0)
+            self._runs.now = now = await self._spawn(self._order)
+            self._order = now.order
 
     async def replace(self, order: Order, found: Callable[[str], Awaitable[None]]) -> None:
         """Has another process take the place of the one there, which ends when its calls have.
 
         `found` waits until Envoy sends calls to a socket. Raises `SettingsError`, and what is there stays.
         """
-        if self._leaving is not None:
-            await self._leaving
+        await self._runs.left()
         [socket_path] = {*self.sockets} - {self._order.socket}
         order = msgspec.structs.replace(order, port=self.port, socket=socket_path, joins=True)
-        async with self._changing:
+        async with self._runs.changing:
             now = await self._spawn(order)
             try:
                 await found(socket_path)
             except BaseException:
                 await now.end(0)
                 raise
-            before, self._now, self._order = self._now, now, order
-        if before is not None:
-            self._left = before
-            self._leaving = asyncio.create_task(self._see_off(before))
+            self._order = order
+            self._runs.succeed(now, self._see_off)
 
     async def end(self, patience: float) -> None:
         """Ends what runs of it."""
-        if self._leaving is not None:
-            self._leaving.cancel()
-            await asyncio.gather(self._leaving, return_exceptions=True)
-        running = [one for one in (self._now, self._left) if one is not None]
-        await asyncio.gather(*(one.end(patience) for one in running))
+        await asyncio.gather(*(one.end(patience) for one in await self._runs.ending()))
 
     async def _see_off(self, before: _Running) -> None:
         settings = before.order.settings

@@ -18,7 +18,7 @@ import msgspec
 import interference_edge
 from interference.v1 import chat_pb2
 from server import __version__, processes
-from server.config import Secrets, Settings, check_keys, reachable
+from server.config import Secrets, Settings, address, check_keys, reachable
 from server.control import EDGE, Order
 from server.errors import SettingsError
 from server.front import Configuration, Envoy
@@ -157,7 +157,7 @@ class Supervisor:
         """Waits until a call through Envoy is answered; gives the ids of the enabled providers."""
         key = next(iter(self._secrets.own), "")
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        url = f"http://{_bracketed(reachable(self._settings.host))}:{self._port}/v1/providers"
+        url = f"http://{address(reachable(self._settings.host), self._port)}/v1/providers"
         deadline = time.monotonic() + _START
         async with aiohttp.ClientSession(headers=headers) as session:
             while time.monotonic() < deadline:
@@ -170,13 +170,14 @@ class Supervisor:
         raise SettingsError(f"Envoy found no healthy worker within {_START:g} s")
 
     def _announce(self, enabled: Iterable[str], took: float) -> None:
-        host = _bracketed("localhost" if self._settings.host == "127.0.0.1" else self._settings.host)
+        host = "localhost" if self._settings.host == "127.0.0.1" else self._settings.host
+        at = address(host, self._port)
         workers = ", ".join(str(worker.port) for worker in self._workers)
         names = list(enabled)
         others = len(self._catalog.providers) - len(names)
         _say(f"Interference {__version__}")
-        _say(f"  REST       http://{host}:{self._port}/v1")
-        _say(f"  gRPC       {host}:{self._port}  (the workers themselves: {workers})")
+        _say(f"  REST       http://{at}/v1")
+        _say(f"  gRPC       {at}  (the workers themselves: {workers})")
         _say(f"  Providers  {', '.join(names)}  ({others} more in `interference providers`)")
         _say(f"Ready in {took:.1f} s. Ctrl-C ends it.")
 
@@ -281,10 +282,6 @@ def _has_terminal() -> bool:
     except OSError:
         return False
     return True
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _say(line: str) -> None:

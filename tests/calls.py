@@ -94,6 +94,21 @@ def over_grpc(
             )
 
 
+def ask(
+    service: Service, way: str, provider: str, *, stream: bool = False, address: str = "", **fields: Any
+) -> Outcome:
+    """Asks in one of the two ways, `rest` or `grpc`, through Envoy where no address is given for gRPC."""
+    if way == "grpc":
+        return over_grpc(service, provider, stream=stream, address=address, **fields)
+    return rest(service, body(provider, stream=stream, **fields))
+
+
+def attempts(outcome: Outcome) -> list[tuple[str, str]]:
+    """Who was asked, and why each gave no answer: by the answer, its first chunk, or the error."""
+    told = outcome.chunks[0]["routing"]["attempts"] if outcome.chunks else outcome.error["attempts"]
+    return [(attempt["provider"], attempt.get("cause", "")) for attempt in told]
+
+
 def status(error: grpc.RpcError) -> Status:
     """The status with its details that a failed gRPC call carries."""
     assert isinstance(error, grpc.Call)

@@ -8,12 +8,13 @@ what a test has put into `answers`.
 import asyncio
 import gzip
 import json
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.background import served
 
 CONTENT = ["Hello", " from", " the", " script", "."]
 TEXT = "".join(CONTENT)
@@ -463,27 +464,11 @@ class Upstream:
 def scripted_upstream() -> Iterator[Upstream]:
     """Serves the scripts in a thread of its own."""
     upstream = Upstream()
-    started = threading.Event()
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
 
-    async def serve() -> None:
+    async def begin() -> list[asyncio.Server]:
         server = await asyncio.start_server(upstream._serve, "127.0.0.1", 0, limit=2**20)
         upstream.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        started.set()
-        await stop.wait()
-        server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return [server]
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    started.wait(10)
-    try:
+    with served(begin):
         yield upstream
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()

@@ -100,9 +100,10 @@ async def chunks(
     target = provider.target(candidate.model, limits, deadline)
     async with aclosing(provider.driver.stream(request, target)) as stream:
         while True:
-            limit = _limit(limits, provider.row.limits, progress, started, clock())
+            now = clock()
+            limit = _limit(limits, provider.row.limits, progress, started, now)
             try:
-                if clock() >= limit.until or (deadline is not None and clock() >= deadline):
+                if now >= limit.until or (deadline is not None and now >= deadline):
                     raise _late(limit, deadline)  # no timer fires where all has arrived already
                 chunk = await _by(anext(stream, None), limit, deadline)
             except (AttemptFailed, RequestRefused, DeadlinePassed):

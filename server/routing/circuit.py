@@ -17,6 +17,7 @@ from server.routing.watchers import Key
 from server.rows import Breaker
 
 State = Literal["closed", "open", "half_open", "limited", "disabled"]
+MOST = 4096  # circuits that are kept; callers choose the names of models
 
 _JITTER = 0.1  # of a cool-down, so that not all come back at once
 _SOON = 1.0  # seconds after which to ask again where one request is finding out
@@ -31,6 +32,11 @@ class Change(msgspec.Struct, frozen=True):
     reason: str = ""
     until: float = 0.0
     times: int = 0
+
+
+def unproven(model: str) -> State:
+    """The state of a circuit while nobody has found out: that of a model, or, without one, of a key."""
+    return "open" if model else "disabled"
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from server.routing.circuit import Change, Circuit
+from server.routing.circuit import MOST, Change, Circuit
 from server.routing.observed import Observed
 from server.routing.ticket import Probe, Ticket
 from server.routing.watchers import Key, Watchers
@@ -21,11 +21,15 @@ from server.rows import Breaker
 
 WHOLE = ""  # in place of a model: the provider as a whole
 
-_MOST = 4096  # circuits that are kept; callers choose the names of models
-_LOOKED_AT = 64  # of them, to find one that can go
+_LOOKED_AT = 64  # circuits, to find one that can go
 _TICK = 0.005  # seconds by which clocks may differ
 _PROBE = 30.0  # seconds after which one that is finding out is given up, and the next may
 _DISABLED = Breaker(cool_down=60, longest=3600)  # of a provider whose key was refused
+
+
+def _of_a_key(settings: Breaker) -> Breaker:
+    """The settings of a provider as a whole, from those of its models."""
+    return msgspec.structs.replace(_DISABLED, enabled=settings.enabled, longest_wait=settings.longest_wait)
 
 
 class Peers(Protocol):
@@ -73,7 +77,7 @@ class Board:
         circuit = self._circuits.get(key)
         if circuit is None:
             settings = self._settings.get(provider, Breaker())
-            own = settings if model else msgspec.structs.replace(_DISABLED, enabled=settings.enabled)
+            own = settings if model else _of_a_key(settings)
             circuit = Circuit(key, own, Observed(settings.window))
             self._make_room()
             self._circuits[key] = circuit
@@ -153,9 +157,8 @@ class Board:
         circuit = self.circuit(provider)
         if not circuit.settings.enabled or circuit.state not in ("closed", "limited"):
             return
-        longest = self._settings.get(provider, Breaker()).longest_wait
         circuit.state, circuit.reason = "limited", "it asked us to wait"
-        circuit.until = max(circuit.until, self.clock() + min(seconds, longest))
+        circuit.until = max(circuit.until, self.clock() + min(seconds, circuit.settings.longest_wait))
         self._expire_later(circuit)
         self.publish(circuit)
 
@@ -198,7 +201,7 @@ class Board:
 
     def _make_room(self) -> None:
         """Forgets the model that was asked for the longest time ago: callers choose the names."""
-        if len(self._circuits) < _MOST:
+        if len(self._circuits) < MOST:
             return
         now = self.clock()
         for key, circuit in islice(self._circuits.items(), _LOOKED_AT):

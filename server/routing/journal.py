@@ -20,6 +20,9 @@ from server.routing import outcome
 from server.routing.attempt import Deadline
 from server.routing.plan import Candidate
 
+_MAX_NAME = 256  # characters of a model's name
+_MAX_MESSAGE = 1000  # characters
+
 
 class Journal:
     """One call. Made when it arrives; each who knows of a limit to its time says so."""
@@ -137,12 +140,12 @@ class Journal:
 
 
 def as_message(attempt: Attempt) -> error_pb2.Attempt:
-    """An attempt as the contract has it."""
+    """An attempt as the contract has it. Of what callers and upstreams say, no more than a bound."""
     return error_pb2.Attempt(
         provider=attempt.provider,
-        model=attempt.model,
+        model=attempt.model[:_MAX_NAME],
         cause=attempt.cause,
-        message=attempt.message,
+        message=attempt.message[:_MAX_MESSAGE],
         status=attempt.status,
         duration_ms=attempt.duration_ms,
     )
@@ -155,9 +158,10 @@ def _attempt(
     took: float | None,
     error: AttemptFailed | None = None,
 ) -> Attempt:
+    provider, model = candidate.identity
     return Attempt(
-        provider=candidate.provider.id,
-        model=candidate.provider.own(candidate.model),
+        provider=provider,
+        model=model,
         cause=cause,
         message=message,
         status=None if error is None else error.status,

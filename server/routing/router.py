@@ -161,8 +161,7 @@ class Router:
             return None
         if made.hedge.delay is not None:
             return made.hedge.delay
-        first = made.candidates[0]
-        circuit = self._board.peek(first.provider.id, first.provider.own(first.model))
+        circuit = self._board.peek(*made.candidates[0].identity)
         if circuit is None:
             return None
         seen = circuit.observed

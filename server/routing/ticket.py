@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from server.routing.circuit import unproven
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from server.errors import AttemptFailed, Cause
-    from server.routing.circuit import Circuit, State
+    from server.routing.circuit import Circuit
     from server.routing.health import Board
+    from server.routing.observed import Latencies
 
 _LONG = 1.0  # seconds without content that are never too long
 _KNOWN = 10  # latencies from which on the usual one is known
@@ -43,7 +46,7 @@ class Probe:
     def lost(self, reason: str) -> None:
         """It is not: for longer now."""
         if self._holds:
-            self.circuit.open(self._board.clock(), self._closed_state, reason)
+            self.circuit.open(self._board.clock(), unproven(self.circuit.key[1]), reason)
             self._board.publish(self.circuit)
 
     def undecided(self, *, called: bool) -> None:
@@ -51,20 +54,16 @@ class Probe:
         if not self._holds:
             return
         circuit, now = self.circuit, self._board.clock()
-        circuit.state, circuit.until = self._closed_state, now
+        circuit.state, circuit.until = unproven(circuit.key[1]), now
         if called:
             circuit.cool_down(now)
         self._board.publish(circuit)
-
-    @property
-    def _closed_state(self) -> State:
-        return "open" if self.circuit.key[1] else "disabled"
 
 
 class Ticket:
     """One attempt that was let through, and what it tells of the provider. It must be closed."""
 
-    __slots__ = ("_board", "_has_content", "_key_probe", "_own", "_probe", "_slow", "_started")
+    __slots__ = ("_board", "_has_content", "_key_probe", "_own", "_probe", "_slow", "_started", "_whole")
 
     def __init__(self, board: Board, own: Circuit, whole: Circuit, probes: Iterable[Probe] = ()) -> None:
         found = {probe.circuit.key: probe for probe in probes}
@@ -73,29 +72,33 @@ class Ticket:
         self._probe = found.get(own.key)
         self._key_probe = found.get(whole.key)
         self._started: float | None = None
-        self._slow = self._has_content = False
+        self._whole = self._has_content = False
+        self._slow = ""  # what is said of a first content that took too long
         own.outstanding += 1
 
-    def called(self) -> None:
-        """The provider is called now."""
+    def called(self, *, whole: bool = False) -> None:
+        """The provider is called now, for a stream or for a whole answer, which may take its time."""
         self._started = self._board.clock()
+        self._whole = whole
 
     @property
-    def _waited(self) -> float:
-        return 0.0 if self._started is None else self._board.clock() - self._started
+    def took(self) -> float | None:
+        """Seconds since the provider was called; None where it was not."""
+        return None if self._started is None else self._board.clock() - self._started
 
-    def content(self, *, whole: bool = False) -> None:
-        """The first content has come, or the whole answer, which may take its time."""
-        observed = self._own.observed
-        (observed.whole if whole else observed.first_content).add(self._waited)
-        self._slow = not whole and self._waited > self._own.settings.slow
+    def content(self) -> None:
+        """The first content has come, or the whole answer."""
+        took, slow = self.took or 0.0, self._own.settings.slow
+        self._latencies.add(took)
+        if took > slow and not self._whole:
+            self._slow = f"a first content after more than {slow:g} s"
         self._has_content = True
-        self._decide(well=not self._slow, reason=self._slowness)
+        self._found_out(self._slow)
 
     def succeeded(self) -> None:
         """It gave its answer to the end."""
         if self._slow:
-            self._ill(self._slowness)
+            self._ill(self._slow)
         else:
             self._well()
 
@@ -118,15 +121,14 @@ class Ticket:
         """It said that the request is wrong, and is well."""
         self._well()
 
-    def outwaited(self, *, whole: bool = False) -> None:
+    def outwaited(self) -> None:
         """The caller would not wait longer: that tells of the provider where it is seldom that slow."""
-        seen, settings = self._own.observed, self._own.settings
-        usual = (seen.whole if whole else seen.first_content).usual(_KNOWN)
-        limit = settings.patience if usual is None else max(_LONG, 2 * usual)
-        if self._has_content or (whole and usual is None):  # how long an answer may be is not known
+        usual, waited = self._latencies.usual(_KNOWN), self.took or 0.0
+        limit = self._own.settings.patience if usual is None else max(_LONG, 2 * usual)
+        if self._has_content or (self._whole and usual is None):  # how long an answer may be is not known
             return
-        if self._waited > limit:
-            self._ill(f"no content within {self._waited:.1f} s")
+        if waited > limit:
+            self._ill(f"no content within {waited:.1f} s")
 
     def close(self) -> None:
         """The attempt is over; where nothing was learnt of it, the next may find out."""
@@ -135,20 +137,25 @@ class Ticket:
             probe.undecided(called=self._started is not None)
 
     @property
-    def _slowness(self) -> str:
-        return f"a first content after more than {self._own.settings.slow:g} s"
+    def _latencies(self) -> Latencies:
+        """Those of its kind."""
+        observed = self._own.observed
+        return observed.whole if self._whole else observed.first_content
 
-    def _decide(self, *, well: bool, reason: str = "") -> None:
-        for probe in filter(None, (self._probe, self._key_probe)):
-            if well or probe is self._key_probe:
-                probe.won()
+    def _found_out(self, fault: str = "") -> None:
+        """What it was to find out is known: the key was taken, and the model is well, or has a fault."""
+        if self._key_probe is not None:
+            self._key_probe.won()
+        if self._probe is not None:
+            if fault:
+                self._probe.lost(fault)
             else:
-                probe.lost(reason)
+                self._probe.won()
 
     def _well(self) -> None:
         now = self._board.clock()
         self._own.observed.succeeded(now)
-        self._decide(well=True)
+        self._found_out()
         for circuit in (self._own, self._board.circuit(self._own.key[0])):
             circuit.forget(now)
 

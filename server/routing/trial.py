@@ -1,7 +1,6 @@
 """A trial: one attempt from its admission to its end, with all that is held for it meanwhile."""
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from server.errors import AttemptFailed, DeadlinePassed, InterferenceError
@@ -35,26 +34,27 @@ class Trial(Generic[T]):
         self._entered = False
         self.ends_at: float | None = None  # when its limit passes
         self._patience = 0.0  # seconds for a connection, where the caller gives less
-        self._called_at: float | None = None
         self.rest: AsyncGenerator[T, None]
 
     @property
     def took(self) -> float | None:
         """Seconds since the provider was called; None where it was not."""
-        if self._called_at is None:
-            return None
-        return time.monotonic() - self._called_at
+        return None if self._ticket is None else self._ticket.took
+
+    @property
+    def _called(self) -> Ticket | None:
+        """The ticket, where the provider was called."""
+        return self._ticket if self.took is not None else None
 
     async def first(self, board: Board) -> T:
         """Gives the first chunk of a stream, when there is content; or the whole answer.
 
         Raises `AttemptFailed`, also where the provider is not to be asked now, and what ends the call.
         """
-        provider, model = self.candidate.provider, self.candidate.model
-        self._ticket = await self._admitted(board, provider.id, provider.own(model))
+        provider = self.candidate.provider
+        self._ticket = await self._admitted(board, *self.candidate.identity)
         await self._enter()
-        self._ticket.called()
-        self._called_at = time.monotonic()
+        self._ticket.called(whole=self.progress is None)
         if not self._again:
             provider.retries.earn()
         limits = attempt.limits(provider.row.limits, self._request)
@@ -68,7 +68,7 @@ class Trial(Generic[T]):
             chunks = attempt.chunks(self.candidate, self._request, limits, deadline, self.progress)
             self.rest = cast("AsyncGenerator[T, None]", chunks)
         first = await anext(self.rest)
-        self._ticket.content(whole=self.progress is None)
+        self._ticket.content()
         return first
 
     async def _admitted(self, board: Board, provider: str, model: str) -> Ticket:
@@ -93,34 +93,34 @@ class Trial(Generic[T]):
 
     def succeeded(self) -> None:
         """The answer is whole."""
-        if self._ticket is not None:
-            self._ticket.succeeded()
+        if (ticket := self._called) is not None:
+            ticket.succeeded()
 
     def failed(self, error: AttemptFailed) -> None:
         """The provider could not answer, or not to the end."""
         if error.cause == "timed_out" and (self.took or 0) < self._patience:
             error.blame = False  # no connection within the time that the caller gave for it
-        if self._ticket is not None and self._called_at is not None:
-            self._ticket.failed(error)
+        if (ticket := self._called) is not None:
+            ticket.failed(error)
 
     def ended(self, error: InterferenceError) -> None:
         """The call is over: the request was wrong, or the deadline has passed."""
-        if self._ticket is None or self._called_at is None:
+        if (ticket := self._called) is None:
             return
         if isinstance(error, DeadlinePassed):
-            self._ticket.outwaited(whole=self.progress is None)
+            ticket.outwaited()
         else:
-            self._ticket.refused()
+            ticket.refused()
 
     def cancelled(self) -> None:
         """Another was faster, or the caller has left."""
-        if self._ticket is not None and self._called_at is not None:
-            self._ticket.outwaited(whole=self.progress is None)
+        if (ticket := self._called) is not None:
+            ticket.outwaited()
 
     async def close(self) -> None:
         """Ends it, and with it the call to the provider."""
         try:
-            if self._called_at is not None:
+            if self._called is not None:
                 await self.rest.aclose()
         finally:
             if self._entered:

@@ -10,13 +10,14 @@ from typing import Any
 
 import grpc.aio
 
+from server.drivers.http import DEADLINE_HEADER
 from server.errors import InterferenceError, InvalidRequest, Unavailable
 from server.operations import Request
 from server.routing.journal import Journal
+from server.routing.roster import Provider, Roster
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-TIMEOUT = "x-request-timeout"
 MAX_TIMEOUT = 3600.0  # seconds
 _TIMEOUT = re.compile(r"([0-9]{1,8}(?:\.[0-9]{1,9})?)(ms|s|m|)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "": 1.0}
@@ -64,7 +65,7 @@ def set_deadline(call: Call, context: Context) -> None:
     remaining = context.time_remaining()
     if remaining is not None:
         call.journal.limit(remaining - MARGIN)
-    if (given := call.headers.get(TIMEOUT)) is not None:
+    if (given := call.headers.get(DEADLINE_HEADER)) is not None:
         call.journal.limit(_seconds(given))
 
 
@@ -73,8 +74,9 @@ def _seconds(given: str) -> float:
     seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
     if not 0 < seconds <= MAX_TIMEOUT:
         raise InvalidRequest(
-            f"{TIMEOUT} must be a number of seconds up to {MAX_TIMEOUT:g}, or with a unit: 500ms, 2s, 1m.",
-            param=TIMEOUT,
+            f"{DEADLINE_HEADER} must be a number of seconds up to {MAX_TIMEOUT:g}, or with a unit: "
+            "500ms, 2s, 1m.",
+            param=DEADLINE_HEADER,
         )
     return seconds
 
@@ -113,6 +115,13 @@ def chosen() -> list[str]:
     if given is not None and not names:
         raise InvalidRequest("The path names no provider: /api/{provider}/v1/...", param="provider")
     return names
+
+
+def enabled(roster: Roster) -> list[Provider]:
+    """The providers that the path names, or all; those that are enabled."""
+    names = chosen()
+    asked = [roster.named(name) for name in names] if names else roster
+    return [provider for provider in asked if provider.enabled]
 
 
 def choose(request: Request) -> None:

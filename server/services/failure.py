@@ -9,8 +9,9 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from interference.v1.error_pb2 import Attempt, Error, ErrorResponse
+from interference.v1.error_pb2 import Error, ErrorResponse
 from server.errors import Defect, InterferenceError, InvalidRequest, RateLimited
+from server.routing.journal import as_message
 
 _log = logging.getLogger(__name__)
 _DOMAIN = "interference"
@@ -43,17 +44,7 @@ def response(error: InterferenceError) -> ErrorResponse:
         ),
         provider=error.provider and error.provider[:_MAX_WORD],
         model=error.model and error.model[:_MAX_NAME],
-        attempts=[
-            Attempt(
-                provider=attempt.provider,
-                model=attempt.model[:_MAX_NAME],
-                cause=attempt.cause,
-                message=attempt.message[:_MAX_MESSAGE],
-                status=attempt.status,
-                duration_ms=attempt.duration_ms,
-            )
-            for attempt in error.attempts
-        ],
+        attempts=[as_message(attempt) for attempt in error.attempts],
     )
 
 

@@ -44,7 +44,7 @@ class Models(ModelsServicer):
 
     async def ListModels(self, request: ListModelsRequest, context: Context) -> ListModelsResponse:
         """Lists the models of all enabled providers and the routes to them, by id."""
-        asked = self._asked(context)
+        asked = call.enabled(self._roster)
         having: dict[str, list[_Source]] = {}
         for provider in asked:
             for name in provider.operations():
@@ -58,7 +58,7 @@ class Models(ModelsServicer):
     async def GetModel(self, request: GetModelRequest, context: Context) -> Model:
         """Describes one model; `provider/model` describes it as that provider has it."""
         validate.model(request.model)
-        asked = self._asked(context)
+        asked = call.enabled(self._roster)
         model = self._model(request.model, asked)
         if model is None:
             head, _, rest = request.model.partition("/")
@@ -93,12 +93,6 @@ class Models(ModelsServicer):
         ]
         having = [source for source in having if source.operations()]
         return _described(name, having, _OWNER) if having else None
-
-    def _asked(self, context: Context) -> list[Provider]:
-        """The providers that the path names, or all; those that are enabled."""
-        names = call.chosen()
-        chosen = [self._roster.named(name) for name in names] if names else self._roster
-        return [provider for provider in chosen if provider.enabled]
 
 
 def _described(name: str, having: Sequence[_Source], owner: str = "") -> Model:

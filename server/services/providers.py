@@ -33,11 +33,7 @@ class Providers(ProvidersServicer):
         self, request: ListProvidersRequest, context: Context
     ) -> AsyncIterator[Provider]:
         """Lists the enabled providers, by priority."""
-        names = call.chosen()
-        chosen = [self._roster.named(name) for name in names] if names else self._roster
-        for provider in chosen:
-            if not provider.enabled:
-                continue
+        for provider in call.enabled(self._roster):
             row = provider.row
             yield Provider(id=row.id, object="provider", url=row.url, label=row.label or row.id)
 
@@ -68,11 +64,10 @@ class Providers(ProvidersServicer):
         self, request: WatchProvidersRequest, context: Context
     ) -> AsyncIterator[WatchProvidersResponse]:
         """Tells the health of all, and then of each change."""
-        with call.ending():
-            async with aclosing(self._board.watchers.changes()) as changes:
-                async for keys in changes:
-                    circuits = [self._board.circuit(*key) for key in keys] if keys else self._everything()
-                    yield WatchProvidersResponse(health=[self._health(circuit) for circuit in circuits])
+        async with aclosing(self._board.watchers.changes()) as changes:
+            async for keys in changes:
+                circuits = [self._board.circuit(*key) for key in keys] if keys else self._everything()
+                yield WatchProvidersResponse(health=[self._health(circuit) for circuit in circuits])
         raise Unavailable("The server is being stopped. Watch another.", reason="stopping")
 
     def _everything(self) -> list[Circuit]:

@@ -9,7 +9,7 @@ import requests
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.chat_pb2_grpc import ChatStub
 from interference.v1.message_pb2 import ChatMessage, ContentPart
-from tests.calls import TIMEOUT, Outcome, body, over_grpc, rest
+from tests.calls import TIMEOUT, ask, body, rest
 from tests.conftest import KEY
 from tests.programs import wait_until
 from tests.service import Service
@@ -17,12 +17,6 @@ from tests.upstream import CONTENT, TEXT, USAGE, Upstream
 
 ways = pytest.mark.parametrize("way", ["rest", "grpc"])
 kinds = pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
-
-
-def ask(service: Service, way: str, provider: str, *, stream: bool, **fields: Any) -> Outcome:
-    if way == "grpc":
-        return over_grpc(service, provider, stream=stream, **fields)
-    return rest(service, body(provider, stream=stream, **fields))
 
 
 @ways
@@ -171,7 +165,7 @@ def test_without_names_the_provider_of_the_best_priority_is_asked(service: Servi
 def test_a_stream_tells_its_usage_exactly_where_it_is_asked_to(
     service: Service, way: str, stream: bool, asked: dict[str, bool] | None
 ) -> None:
-    fields = {"stream_options": asked} if asked is not None and stream else {}
+    fields: dict[str, Any] = {"stream_options": asked} if asked is not None and stream else {}
     outcome = ask(service, way, "ok", stream=stream, **fields)
     told = [chunk["usage"] for chunk in outcome.chunks if "usage" in chunk]
     assert told == ([USAGE] if not stream or (asked or {}).get("include_usage") else [])

@@ -1,29 +1,16 @@
 """A provider is asked once more where that is worth it, then the next one is."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.calls import Outcome, body, over_grpc, rest
+from tests.calls import ask, attempts
 from tests.service import Service
 from tests.upstream import TEXT, Upstream
 
 Play = Callable[..., None]
 ways = pytest.mark.parametrize("way", ["rest", "grpc"])
 kinds = pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
-
-
-def ask(service: Service, way: str, provider: str, *, stream: bool = False, **fields: Any) -> Outcome:
-    if way == "rest":
-        return rest(service, body(provider, stream=stream, **fields))
-    return over_grpc(service, provider, stream=stream, **fields)
-
-
-def attempts(outcome: Outcome) -> list[tuple[str, str]]:
-    """Who was asked, and why each gave no answer."""
-    told = outcome.chunks[0]["routing"]["attempts"] if outcome.chunks else outcome.error["attempts"]
-    return [(attempt["provider"], attempt.get("cause", "")) for attempt in told]
 
 
 @ways

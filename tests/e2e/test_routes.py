@@ -12,7 +12,8 @@ import requests
 
 from interference.v1.models_pb2 import GetModelRequest
 from interference.v1.models_pb2_grpc import ModelsStub
-from tests.calls import TIMEOUT, Outcome, body, over_grpc, rest
+from tests import calls
+from tests.calls import TIMEOUT, Outcome, attempts
 from tests.programs import environment
 from tests.service import COMMAND, Service, row, serving
 from tests.upstream import TEXT, Upstream
@@ -61,15 +62,7 @@ def ask(
     service: Service, way: str, model: str, *, stream: bool = False, provider: str = "", **fields: Any
 ) -> Outcome:
     """Asks through Envoy; over gRPC always the same worker, which alone knows what it has seen."""
-    if way == "rest":
-        return rest(service, body(provider, model=model, **fields) | ({"stream": True} if stream else {}))
-    return over_grpc(service, provider, stream=stream, address=service.worker, model=model, **fields)
-
-
-def attempts(outcome: Outcome) -> list[tuple[str, str]]:
-    """Who was asked, and why not, by the answer or its first chunk."""
-    made = outcome.chunks[0]["routing"]["attempts"]
-    return [(attempt["provider"], attempt.get("cause", "")) for attempt in made]
+    return calls.ask(service, way, provider, stream=stream, address=service.worker, model=model, **fields)
 
 
 @pytest.mark.parametrize("way", WAYS)

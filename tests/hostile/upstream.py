@@ -7,13 +7,13 @@ have ports of their own, because they come before the path is read.
 import asyncio
 import json
 import socket
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from tests.background import served
 from tests.hostile import answers
 from tests.hostile.answers import GOOD, POISON, Answer
 from tests.hostile.call import Call, Hurt, reset
@@ -153,31 +153,14 @@ def hostile_upstream() -> Iterator[Hostile]:
     """Serves in a thread of its own."""
     loop = asyncio.new_event_loop()
     upstream = Hostile(loop)
-    started = threading.Event()
-    stop = asyncio.Event()
 
-    async def serve() -> None:
+    async def begin() -> list[asyncio.Server]:
         handlers = (upstream.serve, upstream.serve_elsewhere, _reset, _close)
         servers = [await _listen(handle) for handle in handlers]
         upstream.url, upstream.elsewhere, *others = (url for _, url in servers)
         upstream.connecting |= dict(zip(("reset", "close"), others, strict=True))
-        started.set()
-        await stop.wait()
-        for server, _ in servers:
-            server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        return [server for server, _ in servers]
 
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
-    thread.start()
-    started.wait(10)
-    try:
-        with _unreachable() as unreachable:
-            upstream.connecting |= {"silence": unreachable, "refuse": _UNUSED}
-            yield upstream
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
+    with served(begin, loop), _unreachable() as unreachable:
+        upstream.connecting |= {"silence": unreachable, "refuse": _UNUSED}
+        yield upstream

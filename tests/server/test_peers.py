@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.control import MAX_KEYS, MAX_LINE, Changed, Leave, Outbox, line
+from server.control import MAX_LINE, Changed, Leave, Outbox, line
 from server.peers import Hub, Link, Member
-from server.routing.circuit import Change, State
+from server.routing.circuit import MOST, Change, State
 from server.routing.health import Board
 from server.rows import Breaker
 
@@ -242,13 +242,13 @@ async def test_a_worker_that_does_not_read_holds_nobody_up_and_costs_little() ->
     serving = asyncio.create_task(hub.serve(member, reader, writer))
     try:
         async with joined(hub) as one, joined(hub) as two:
-            for number in range(3 * MAX_KEYS):
+            for number in range(3 * MOST):
                 one.link.publish(Change("A", f"m{number}", "open", "x" * 1000, 1.0))
                 await asyncio.sleep(0)
             one.link.publish(last := change("open"))
             await two.knows(lambda: ("A", "m") in two.known)
             assert two.known["A", "m"] == last
-            assert len(member.outbox) <= MAX_KEYS
+            assert len(member.outbox) <= MOST
             assert writer.transport.get_write_buffer_size() < 2**20
     finally:
         theirs.close()

@@ -252,6 +252,18 @@ async def test_nobody_is_to_blame_for_limits_that_a_caller_has_set(world: World)
     assert world.state == "closed"
 
 
+async def test_a_callers_limit_for_a_whole_answer_says_nothing_while_it_is_not_known_how_long_one_is(
+    world: World,
+) -> None:
+    for _ in range(2 * ROW.failures):
+        ticket = await world.admit()
+        ticket.called(whole=True)
+        world.now += 2 * ROW.patience
+        ticket.failed(AttemptFailed("timed_out", "gave no whole answer within 20 s", blame=False))
+        ticket.close()
+    assert world.state == "closed"
+
+
 async def test_a_deadline_after_the_first_content_says_nothing_of_the_provider(world: World) -> None:
     for _ in range(2 * ROW.failures):
         ticket = await world.admit()

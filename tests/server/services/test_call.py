@@ -7,12 +7,12 @@ import grpc
 import grpc.aio
 import pytest
 
-from server.services import call
+from server.drivers.http import DEADLINE_HEADER
 from tests.server.services.serving import LATE, REST, Served, asked, run, told, until_closed
 from tests.upstream import Upstream
 
 kinds = pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
-TIMEOUT = call.TIMEOUT
+TIMEOUT = DEADLINE_HEADER
 
 
 async def failure(
