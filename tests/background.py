@@ -1,9 +1,10 @@
-"""An event loop in a thread of its own, for what serves while a test calls."""
+"""What is there while a test calls: servers on an event loop in a thread of its own, and one who is not."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 _PATIENCE = 10.0  # seconds to begin, and to end
 
@@ -37,3 +38,17 @@ def served(
         loop.call_soon_threadsafe(stop.set)
         thread.join(_PATIENCE)
         loop.close()
+
+
+@contextmanager
+def unreachable() -> Iterator[str]:
+    """An address where connections are neither taken nor refused: its queue is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.background import unreachable
 from tests.conftest import CALM
 from tests.service import Service, row, serving
 from tests.upstream import Upstream
@@ -16,7 +17,7 @@ STEADY: dict[str, Any] = {"breaker": {"enabled": False}}  # asked whatever happe
 @pytest.fixture(scope="session")
 def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """`A`, `B` and `C` do what `play` has told, `Patient` says nothing for long, `Absent` and `Gone`
-    are not there.
+    are not there, `Nowhere` takes no connection.
 
     `Breaks` opens after two failures for a moment, `Keyed` has a key, `Limited` and `Shown` a breaker as
     it comes.
@@ -41,8 +42,10 @@ def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
         ),
     ]
     folder = tmp_path_factory.mktemp("resilient")
-    with serving(folder, rows, {"UPSTREAM_KEY": "key-of-ours-0123456789"}) as running:
-        yield running
+    with unreachable() as nowhere:
+        rows.append(row("Nowhere", f"{nowhere}/v1", **CALM))
+        with serving(folder, rows, {"UPSTREAM_KEY": "key-of-ours-0123456789"}) as running:
+            yield running
 
 
 @pytest.fixture

@@ -90,3 +90,15 @@ def test_no_more_than_a_share_of_the_calls_hedge(resilient: Service, upstream: U
         over_grpc(resilient, "Slow B", stream=False, address=resilient.worker, hedge={"delay": 0})
     asked = [seen.body["model"] for seen in upstream.seen[before:]]
     assert 1 <= asked.count("m-B") <= 10 + calls // 10
+
+
+@kinds
+def test_without_a_figure_the_observed_latency_is_the_delay(
+    resilient: Service, play: Play, stream: bool
+) -> None:
+    other = f"127.0.0.1:{resilient.worker_ports[1]}"  # whose share is not used up
+    for _ in range(3):
+        assert over_grpc(resilient, "C", stream=stream, address=other).provider == "C"
+    play("C", "silent")
+    asked = over_grpc(resilient, "C A", stream=stream, address=other, hedge={}, timeout=TIMEOUT)
+    assert (asked.text, asked.provider) == (TEXT, "A")

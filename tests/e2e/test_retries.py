@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.calls import ask, attempts
+from tests.calls import ask, attempts, over_grpc
 from tests.service import Service
 from tests.upstream import TEXT, Upstream
 
@@ -75,3 +75,13 @@ def test_a_request_that_is_wrong_is_tried_once(
     before = len(upstream.seen)
     assert ask(resilient, way, "A B").code in (400, "INVALID_ARGUMENT")
     assert len(upstream.seen) == before + 1
+
+
+def test_retries_do_not_multiply_an_outage(resilient: Service, upstream: Upstream, play: Play) -> None:
+    """A fifth of the requests at most is added, beyond the ten that each worker has at first."""
+    play("C", *["503/0"] * 200)
+    before, requests = len(upstream.seen), 40
+    for _ in range(requests):
+        outcome = over_grpc(resilient, "C", stream=False, address=resilient.worker)
+        assert outcome.code == "UNAVAILABLE"
+    assert requests < len(upstream.seen) - before <= requests + 10 + requests // 5

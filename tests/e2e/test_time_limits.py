@@ -129,6 +129,9 @@ def test_times_that_cannot_be_are_refused_by_name(
 def test_a_request_may_set_the_limits_of_an_attempt(resilient: Service) -> None:
     asked = body("Patient A", timeout=20, time_limits={"total": 0.2})
     assert rest(resilient, asked).provider == "A"
+    outcome = rest(resilient, body("Nowhere A", time_limits={"connect": 0.2}))
+    assert outcome.provider == "A"
+    assert outcome.chunks[0]["routing"]["attempts"][0]["message"].startswith("no connection within")
     limits = {"first_content": 0.2}
     outcome = rest(resilient, body("Patient A", stream=True, time_limits=limits))
     assert outcome.provider == "A"

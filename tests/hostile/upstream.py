@@ -6,14 +6,13 @@ have ports of their own, because they come before the path is read.
 
 import asyncio
 import json
-import socket
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tests.background import served
+from tests.background import served, unreachable
 from tests.hostile import answers
 from tests.hostile.answers import GOOD, POISON, Answer
 from tests.hostile.call import Call, Hurt, reset
@@ -129,20 +128,6 @@ async def _close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-@contextmanager
-def _unreachable() -> Iterator[str]:
-    """An address where connections are neither taken nor refused: its queue is full."""
-    with ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            waiting = stack.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
 async def _listen(handle: Callable[..., Coroutine[Any, Any, None]]) -> tuple[asyncio.Server, str]:
     server = await asyncio.start_server(handle, "127.0.0.1", 0, limit=2**20, backlog=1000)
     return server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -161,6 +146,6 @@ def hostile_upstream() -> Iterator[Hostile]:
         upstream.connecting |= dict(zip(("reset", "close"), others, strict=True))
         return [server for server, _ in servers]
 
-    with served(begin, loop), _unreachable() as unreachable:
-        upstream.connecting |= {"silence": unreachable, "refuse": _UNUSED}
+    with served(begin, loop), unreachable() as nowhere:
+        upstream.connecting |= {"silence": nowhere, "refuse": _UNUSED}
         yield upstream
