@@ -208,7 +208,8 @@ def test_an_idle_caller_that_leaves_ends_the_upstream_call(resilient: Service, u
     open_before = upstream.open
     url, asked = f"{resilient.base_url}/chat/completions", body("Half", stream=True)
     with requests.post(url, json=asked, stream=True, timeout=TIMEOUT) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()  # who lets go of it leaves
+        next(lines)
         assert upstream.open == open_before + 1
     wait_until(lambda: upstream.open == open_before, lambda: "the upstream call goes on")
 
