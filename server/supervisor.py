@@ -12,23 +12,26 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import aiohttp
 import msgspec
 
 import interference_edge
 from interference.v1 import chat_pb2
-from server import __version__, processes
+from server import __version__, processes, transport
 from server.config import Secrets, Settings, address, check_keys, reachable
 from server.control import EDGE, Order
-from server.errors import SettingsError
+from server.errors import AttemptFailed, SettingsError
 from server.front import Configuration, Envoy
 from server.peers import Hub
 from server.processes import Child, Worker
 from server.routes import Catalog
+from server.rows import Limits
+from server.transport import HttpRequest
 
 _log = logging.getLogger("interference")
 _WORDS = 5.0  # seconds that a worker has beyond the grace time, to notify balancers and callers
 _START = 20.0  # seconds until Envoy must have found the workers
+_ASKED = 2.0  # seconds for an answer while it has perhaps not
+_ANSWER = 64 * 2**20  # bytes of one
 _LAST_BYTES = 5.0  # seconds that Envoy gets to send on what the workers have answered
 _STEADY = 30.0  # seconds after which a process that was started anew counts as well
 _DESCRIPTOR = Path(chat_pb2.__file__).parents[2] / "descriptor.binpb"
@@ -158,14 +161,15 @@ class Supervisor:
         key = next(iter(self._secrets.own), "")
         headers = {"authorization": f"Bearer {key}"} if key else {}
         url = f"http://{address(reachable(self._settings.host), self._port)}/v1/providers"
-        deadline = time.monotonic() + _START
-        async with aiohttp.ClientSession(headers=headers) as session:
+        asked, deadline = HttpRequest("GET", url, headers), time.monotonic() + _START
+        async with transport.connect(_ANSWER) as client:
             while time.monotonic() < deadline:
                 self._envoy.check()
-                with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
-                    async with session.get(url) as answer:
-                        if answer.status == 200:
-                            return [provider["id"] for provider in await answer.json()]
+                with contextlib.suppress(AttemptFailed, TimeoutError):
+                    async with asyncio.timeout(_ASKED), client.open(asked, Limits()) as answer:
+                        told = await answer.read()
+                    if told.status == 200:
+                        return [provider["id"] for provider in msgspec.json.decode(told.body)]
                 await asyncio.sleep(0.02)
         raise SettingsError(f"Envoy found no healthy worker within {_START:g} s")
 
@@ -251,7 +255,7 @@ class Supervisor:
         grace = self._settings.grace
         if self._stop.is_set():
             _say(f"Ending; running calls have {grace:g} s (Ctrl-C again: none).")
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        with contextlib.suppress(AttemptFailed, TimeoutError):
             await self._envoy.ask("POST", "/drain_listeners")
         ending = asyncio.gather(*(worker.end(grace + _WORDS) for worker in self._workers))
         hurry = asyncio.create_task(self._hurry.wait())
@@ -267,7 +271,7 @@ class Supervisor:
     async def _last_bytes(self) -> None:
         """Waits until Envoy has sent on what the workers answered."""
         deadline = time.monotonic() + _LAST_BYTES
-        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+        with contextlib.suppress(AttemptFailed, TimeoutError):
             while time.monotonic() < deadline and not self._hurry.is_set():
                 stats = await self._envoy.ask("GET", "/stats?filter=downstream_rq_active")
                 if all(line.endswith(": 0") for line in stats.splitlines() if "admin" not in line):

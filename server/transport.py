@@ -1,30 +1,47 @@
-"""The one HTTP client: sockets, TLS, limits in time and size, and what can go wrong with them.
+"""The one HTTP client: kept connections, TLS, limits in time and size, and what can go wrong with them.
 
-aiohttp, because it closes the socket as soon as the task that waits on it is cancelled.
+A call that is cancelled closes its connection at once.
 """
+
+from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
-import types
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
 
-import aiohttp
+from aiohappyeyeballs import start_connection
 
-from server.connections import Connector, is_malformed
+from server.connections import Connection, ConnectionEnded, Malformed, Origin
 from server.errors import AttemptFailed
-from server.rows import Limits
+from server.packing import unpacker
 from server.sse import EventReader, EventTooLong
 
-_AT_ONCE = 0.1  # seconds in which a kept connection shows that its server had closed it
-_LINGER = 1.0  # seconds in which a finished stream may still end its body, to reuse the connection
-_ERROR_BYTES = 256 * 1024  # of an answer that is no success; the rest says nothing more
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from urllib.parse import SplitResult
+
+    from aiohappyeyeballs import AddrInfoType
+
+    from server.rows import Limits
+
+_AT_ONCE: Final = 0.1  # seconds in which a kept connection shows that its server had closed it
+_LINGER: Final = 1.0  # seconds in which a finished stream may still end its body, to reuse the connection
+_KEPT: Final = 15.0  # seconds for which a connection is kept without a request
+_NAMES_KEPT: Final = 60.0  # seconds for which the addresses of a name are kept
+_SECOND_ADDRESS: Final = 0.25  # seconds after which the next address of a host is tried, too (RFC 8305)
+_ERROR_BYTES: Final = 256 * 1024  # of an answer that is no success; the rest says nothing more
 # Read of a stream at once. What has arrived of one that runs ahead of its caller is much more, and each
 # copy that is made of it on its way is as large.
-_PIECE = 16 * 1024  # bytes
-_EVENT_BYTES = 16 * 2**20  # of one server-sent event: a streamed image or sound fits
+_PIECE: Final = 16 * 1024  # bytes
+_EVENT_BYTES: Final = 16 * 2**20  # of one server-sent event: a streamed image or sound fits
+_ONE_WRITE: Final = 64 * 1024  # bytes up to which a body is copied to leave with its headers
+_SAFE: Final = "/%:=&?~+!$,;'@()*[]"  # what a path may hold as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,48 +63,59 @@ class HttpAnswer:
     body: bytes
 
 
+class _Address(NamedTuple):
+    """A URL in the words of a request."""
+
+    origin: Origin
+    target: str
+    headers: str
+
+
 class Answer:
     """An answer whose body is still to be read."""
 
-    def __init__(self, response: aiohttp.ClientResponse, limit: int) -> None:
-        self._response = response
+    __slots__ = ("_connection", "_limit", "_unpacker", "status")
+
+    def __init__(self, connection: Connection, limit: int) -> None:
+        self._connection = connection
         self._limit = limit
-        self.status = response.status
+        self._unpacker = unpacker(connection.headers.get("content-encoding", "identity"))
+        self.status = connection.status
 
     @property
     def is_event_stream(self) -> bool:
         """Whether the body is server-sent events."""
-        return self._response.content_type == "text/event-stream"
+        return _media_type(self._connection.headers.get("content-type", "")) == "text/event-stream"
 
     async def read(self) -> HttpAnswer:
         """Reads the body whole."""
         limit = self._limit if self.status == 200 else _ERROR_BYTES
-        body = bytearray()
-        async with aclosing(self._blocks()) as blocks:
-            async for block in blocks:
-                body += block
-                if len(body) > limit and self.status == 200:
-                    raise AttemptFailed("broken_answer", f"answered with more than {limit} bytes")
-                if len(body) > limit:
-                    break
-        headers = {name.lower(): value for name, value in self._response.headers.items()}
-        return HttpAnswer(self.status, headers, bytes(body))
+        blocks: list[bytes] = []
+        size = 0
+        while (block := await self._block()) is not None:
+            blocks.append(block)
+            size += len(block)
+            if size > limit and self.status == 200:
+                raise AttemptFailed("broken_answer", f"answered with more than {limit} bytes")
+            if size > limit:
+                break
+        body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        return HttpAnswer(self.status, self._connection.headers, body)
 
     async def events(self) -> AsyncGenerator[list[bytes], None]:
         """Reads the body as server-sent events: the data of those that arrived together, each time."""
         reader = EventReader(_EVENT_BYTES)
         size = 0
         try:
-            async with aclosing(self._blocks()) as blocks:
-                async for block in blocks:
-                    size += len(block)
-                    if size > self._limit:
-                        raise AttemptFailed("broken_answer", f"streamed more than {self._limit} bytes")
-                    for start in range(0, len(block), _PIECE):
-                        if arrived := list(reader.feed(block[start : start + _PIECE])):
-                            yield arrived
-                        else:
-                            await asyncio.sleep(0)  # a flood without events keeps nobody else waiting
+            while (block := await self._block()) is not None:
+                size += len(block)
+                if size > self._limit:
+                    raise AttemptFailed("broken_answer", f"streamed more than {self._limit} bytes")
+                for start in range(0, len(block), _PIECE):
+                    if arrived := list(reader.feed(block[start : start + _PIECE])):
+                        yield arrived
+                    else:
+                        await asyncio.sleep(0)  # a flood without events keeps nobody else waiting
             if arrived := list(reader.close()):
                 yield arrived
         except EventTooLong:
@@ -95,172 +123,279 @@ class Answer:
                 "broken_answer", f"sent an event of more than {_EVENT_BYTES} bytes"
             ) from None
 
-    async def _blocks(self) -> AsyncGenerator[bytes, None]:
+    async def _block(self) -> bytes | None:
+        """The next of the body, unpacked; None at its end."""
+        packed = self._unpacker
+        if packed is not None and packed.left:
+            await asyncio.sleep(0)  # a little that unpacks to very much keeps nobody else waiting
+            return packed.unpack(packed.left)
         try:
-            async for block in self._response.content.iter_any():
-                yield block
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            # aiohttp forgets what had arrived when the connection is lost; an answer may be whole by then.
-            if left := self._response.content._read_nowait(-1):  # noqa: SLF001
-                yield left
-            raise _failure(error) from error
+            block = await self._connection.block()
+        except (ConnectionEnded, Malformed) as error:
+            raise _failure(error) from None
+        if packed is not None:
+            unpacked = packed.unpack(block)
+            return unpacked if unpacked or block else None
+        return block or None
 
 
-@dataclass(slots=True)
-class _Kept:
-    """Whether a request went over a connection that had served another before."""
+class _Open:
+    """Sends a request on entry; on exit keeps its connection, or closes it where the body was left."""
 
-    reused: bool = False
+    __slots__ = ("_connection", "_limits", "_request", "_transport")
 
+    def __init__(self, transport: Transport, request: HttpRequest, limits: Limits) -> None:
+        self._transport = transport
+        self._request = request
+        self._limits = limits
+        self._connection: Connection
 
-async def _note_reuse(_: object, context: types.SimpleNamespace, __: object) -> None:
-    context.trace_request_ctx.reused = True
+    async def __aenter__(self) -> Answer:
+        self._connection = await self._transport.send(self._request, self._limits)
+        try:
+            return Answer(self._connection, self._transport.limit)
+        except BaseException:
+            self._connection.abort()
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._connection.abort()
+        else:
+            self._transport.release(self._connection)
 
 
 class Transport:
     """Sends requests over kept connections. Redirects are not followed: a key stays where it was sent.
 
-    `max_answer_bytes` bounds an answer, whole or streamed. Made by `connect`.
+    `limit` bounds an answer in bytes, whole or streamed. Made by `connect`.
     """
 
-    def __init__(
-        self, pooled: aiohttp.ClientSession, fresh: aiohttp.ClientSession, max_answer_bytes: int
-    ) -> None:
-        self._pooled = pooled
-        self._fresh = fresh
-        self._limit = max_answer_bytes
-        self._lingering: set[asyncio.Task[None]] = set()
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._loop = asyncio.get_running_loop()
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._connections: set[Connection] = set()
+        self._names: dict[Origin, tuple[float, list[AddrInfoType]]] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._closed: asyncio.Future[None] | None = None  # comes when the last connection has
 
-    @asynccontextmanager
-    async def open(self, request: HttpRequest, limits: Limits) -> AsyncIterator[Answer]:
-        """Sends a request and gives its answer. `limits.connect` counts; the caller counts the rest.
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context()
+
+    def open(self, request: HttpRequest, limits: Limits) -> _Open:
+        """A context that sends a request and gives its `Answer`. `limits.connect` counts; the caller counts
+        the rest.
 
         Raises `AttemptFailed` with cause `connect_failed`, `connection_lost`, `timed_out` or
         `broken_answer`.
         """
-        try:
-            response = await self._send(request, limits)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _failure(error) from error
-        try:
-            yield Answer(response, self._limit)
-        except BaseException:
-            response.close()
-            raise
-        self._release(response)
+        return _Open(self, request, limits)
 
-    async def _send(self, request: HttpRequest, limits: Limits) -> aiohttp.ClientResponse:
-        """Sends a request; once more, on a new connection, where a kept one turns out to be closed.
+    async def send(self, request: HttpRequest, limits: Limits) -> Connection:
+        """Sends a request, and waits for the answer's head; once more, on a new connection, where a kept
+        one turns out to be closed.
 
         A server may close a connection at the very moment at which it is used again. That shows at once;
         a connection that is lost later may have been lost over the request, which is not sent again then.
         """
-        clock = asyncio.get_running_loop().time
-        kept, began = _Kept(), clock()
+        address = _address(request.url)
+        pieces = _written(request, address)
+        connection = self._kept(address.origin)
+        if connection is not None:
+            began = self._loop.time()
+            try:
+                return await _asked(connection, pieces)
+            except ConnectionEnded as error:
+                if connection.heard or self._loop.time() - began > _AT_ONCE:
+                    raise _failure(error) from None
+            except Malformed as error:
+                raise _failure(error) from None
+        connection = await self._connected(address.origin, limits.connect)
         try:
-            return await _ask(self._pooled, request, limits, kept)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            if not kept.reused or clock() - began > _AT_ONCE:
-                raise
-        return await _ask(self._fresh, request, limits, kept)
+            return await _asked(connection, pieces)
+        except (ConnectionEnded, Malformed) as error:
+            raise _failure(error) from None
+
+    def release(self, connection: Connection) -> None:
+        """Keeps a connection where the answer's body ends soon, and closes it otherwise."""
+        if connection.is_reusable:
+            self._keep(connection)
+        elif connection.whole or not connection.is_open:
+            connection.abort()
+        else:
+            connection.settle(self.release, _LINGER)
 
     async def close(self) -> None:
-        """Drops the connections that finished streams still hold."""
-        for task in self._lingering:
-            task.cancel()
-        await asyncio.gather(*self._lingering, return_exceptions=True)
+        """Closes all connections."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        self._closed = self._loop.create_future()
+        for connection in list(self._connections):
+            connection.abort()
+        if self._connections:
+            await self._closed
 
-    def _release(self, response: aiohttp.ClientResponse) -> None:
-        """Gives the connection back for reuse where the body ends soon, and closes it otherwise."""
-        if response.content.is_eof() or response.closed:
-            response.release()
-            return
-        task = asyncio.get_running_loop().create_task(_linger(response))
-        self._lingering.add(task)
-        task.add_done_callback(self._lingering.discard)
-        task.add_done_callback(lambda _: response.close())  # also where it was cancelled before it began
+    def _kept(self, origin: Origin) -> Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            if (connection := idle.pop()).is_open:
+                return connection
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        connection.rest(self._loop.time())
+        self._idle.setdefault(connection.origin, []).append(connection)
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(_KEPT, self._sweep)
+
+    def _sweep(self) -> None:
+        """Closes the connections that nobody has used for long."""
+        self._sweeping = None
+        oldest = self._loop.time() - _KEPT
+        for idle in self._idle.values():
+            for connection in idle:
+                if connection.idle_since <= oldest:
+                    connection.abort()
+        if any(self._idle.values()):
+            self._sweeping = self._loop.call_later(_KEPT, self._sweep)
+
+    def _forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if self._closed is not None and not self._connections and not self._closed.done():
+            self._closed.set_result(None)
+        idle = self._idle.get(connection.origin)
+        if idle and connection in idle:
+            idle.remove(connection)
+
+    async def _connected(self, origin: Origin, limit: float) -> Connection:
+        """A new connection. Raises `AttemptFailed`."""
+        try:
+            async with asyncio.timeout(limit):
+                found = await self._addresses(origin)
+                return await self._connect(origin, found)
+        except TimeoutError:
+            raise AttemptFailed("timed_out", "no connection within the connect limit") from None
+        except ssl.SSLCertVerificationError as error:
+            told = f"its TLS certificate was refused: {error.verify_message or 'not trusted'}"
+            raise AttemptFailed("connect_failed", told) from None
+        except ssl.SSLError:
+            raise AttemptFailed("connect_failed", "TLS could not be agreed on") from None
+        except OSError as error:
+            told = f"cannot connect to {origin.host}:{origin.port}: {_reason(error)}"
+            raise AttemptFailed("connect_failed", told) from None
+
+    async def _connect(self, origin: Origin, addresses: list[AddrInfoType]) -> Connection:
+        make = partial(Connection, self._loop, origin, self._forget)
+        if origin.path:
+            _, connection = await self._loop.create_unix_connection(make, origin.path)
+        else:
+            sock = await start_connection(
+                addresses, happy_eyeballs_delay=_SECOND_ADDRESS, interleave=1, loop=self._loop
+            )
+            try:
+                _, connection = await self._loop.create_connection(
+                    make,
+                    sock=sock,
+                    ssl=self._trust if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+            except BaseException:
+                sock.close()
+                raise
+        if connection.is_open:
+            self._connections.add(connection)
+        return connection
+
+    async def _addresses(self, origin: Origin) -> list[AddrInfoType]:
+        """The addresses of a host, looked up once in a while. Raises `AttemptFailed`."""
+        if origin.path:
+            return []
+        until, found = self._names.get(origin, (0.0, []))
+        if until > self._loop.time():
+            return found
+        try:
+            infos = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError):
+            raise AttemptFailed("connect_failed", f"its host {origin.host} cannot be resolved") from None
+        found = [info for info in infos if info[0] in (socket.AF_INET, socket.AF_INET6)]
+        self._names[origin] = self._loop.time() + _NAMES_KEPT, found
+        return found
 
 
 @asynccontextmanager
 async def connect(max_answer_bytes: int) -> AsyncIterator[Transport]:
     """A transport with its pool of connections, closed at the end."""
-    trust = ssl.create_default_context()  # aiohttp's own is made before SSL_CERT_FILE may be set
-    async with (
-        _session(Connector(limit=0, ttl_dns_cache=60, ssl=trust)) as pooled,
-        _session(Connector(limit=0, force_close=True, ssl=trust)) as fresh,
-    ):
-        transport = Transport(pooled, fresh, max_answer_bytes)
-        try:
-            yield transport
-        finally:
-            await transport.close()
+    transport = Transport(max_answer_bytes)
+    try:
+        yield transport
+    finally:
+        await transport.close()
 
 
-def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-    reuse = aiohttp.TraceConfig()
-    reuse.on_connection_reuseconn.append(_note_reuse)
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"user-agent": "interference", "accept-encoding": "identity"},
-        timeout=aiohttp.ClientTimeout(total=None),
-        trace_configs=[reuse],
-        trust_env=False,
-        read_bufsize=_PIECE,
+async def _asked(connection: Connection, pieces: tuple[bytes, ...]) -> Connection:
+    """Sends a request and waits for the head of its answer."""
+    try:
+        connection.send(*pieces)
+        await connection.head()
+    except BaseException:
+        connection.abort()
+        raise
+    return connection
+
+
+@lru_cache(maxsize=1024)
+def _address(url: str) -> _Address:
+    """Reads a URL; in `http+unix://` a socket's path stands for the host, with `%2F` for each slash.
+
+    Raises `AttemptFailed` for one that is none.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.scheme == "http+unix":
+            origin = Origin("localhost", 0, tls=False, path=unquote(parts.netloc))
+            return _Address(origin, _target(parts), "Host: localhost\r\n")
+        host, port = parts.hostname or "", parts.port
+        if parts.scheme not in ("http", "https") or not host:
+            raise ValueError
+        host.encode("idna" if not host.isascii() else "ascii")
+    except ValueError:
+        raise AttemptFailed("connect_failed", "its base_url is not a valid address") from None
+    tls = parts.scheme == "https"
+    headers = (
+        f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
+        "User-Agent: interference\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
     )
+    return _Address(Origin(host, port or (443 if tls else 80), tls), _target(parts), headers)
 
 
-async def _ask(
-    session: aiohttp.ClientSession, request: HttpRequest, limits: Limits, kept: _Kept
-) -> aiohttp.ClientResponse:
-    return await session.request(
-        request.method,
-        request.url,
-        data=request.body or None,
-        headers=request.headers,
-        allow_redirects=False,
-        timeout=aiohttp.ClientTimeout(total=None, connect=limits.connect),
-        trace_request_ctx=kept,
-    )
+def _target(parts: SplitResult) -> str:
+    path = quote(parts.path or "/", safe=_SAFE)
+    return f"{path}?{quote(parts.query, safe=_SAFE)}" if parts.query else path
 
 
-async def _linger(response: aiohttp.ClientResponse) -> None:
-    with suppress(aiohttp.ClientError, OSError, ValueError):
-        async with asyncio.timeout(_LINGER):
-            if not await response.content.read(1):
-                response.release()
+def _written(request: HttpRequest, address: _Address) -> tuple[bytes, ...]:
+    """A request as it is sent. Raises `AttemptFailed` for a header that cannot be sent."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in request.headers.items()])
+    if lines.count("\n") != len(request.headers) or lines.count("\r") != len(request.headers):
+        raise AttemptFailed("connect_failed", "a header of its requests would hold a line break")
+    body = request.body
+    length = f"Content-Length: {len(body)}\r\n" if body or request.method != "GET" else ""
+    head = f"{request.method} {address.target} HTTP/1.1\r\n{address.headers}{lines}{length}\r\n".encode()
+    return (head + body,) if len(body) <= _ONE_WRITE else (head, body)
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else "connection refused"
 
 
-def _failure(error: Exception) -> AttemptFailed:
-    """What an exception of the client, the socket or TLS means. The one place that knows them."""
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return AttemptFailed("timed_out", "no connection within the connect limit")
-        case aiohttp.ServerTimeoutError() | TimeoutError():
-            return AttemptFailed("timed_out", "no answer in time")
-        case aiohttp.ClientConnectorDNSError():
-            return AttemptFailed("connect_failed", f"its host {error.host} cannot be resolved")
-        case aiohttp.ClientConnectorCertificateError():
-            reason = getattr(error.certificate_error, "verify_message", "") or "not trusted"
-            return AttemptFailed("connect_failed", f"its TLS certificate was refused: {reason}")
-        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
-            return AttemptFailed("connect_failed", "TLS could not be agreed on")
-        case aiohttp.ClientConnectorError():
-            return AttemptFailed(
-                "connect_failed",
-                f"cannot connect to {error.host}:{error.port}: {_reason(error.os_error)}",
-            )
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
-            return AttemptFailed("connection_lost", "the connection was lost before the answer")
-        case aiohttp.ClientPayloadError() if is_malformed(error):
-            return AttemptFailed("broken_answer", "answered with something that is not valid HTTP")
-        case aiohttp.ClientPayloadError():
-            return AttemptFailed("connection_lost", "the connection was lost within the answer")
-        case aiohttp.InvalidURL():
-            return AttemptFailed("connect_failed", "its base_url is not a valid address")
-        case _:
-            return AttemptFailed("broken_answer", "answered with something that is not valid HTTP")
+def _failure(error: ConnectionEnded | Malformed) -> AttemptFailed:
+    if isinstance(error, Malformed):
+        return AttemptFailed("broken_answer", "answered with something that is not valid HTTP")
+    where = "within" if error.answered else "before"
+    return AttemptFailed("connection_lost", f"the connection was lost {where} the answer")

@@ -44,7 +44,7 @@ endless-error         -             server -      -       -       -       -
 silent-error          -             time   -      -       -       -       -
 gzip                  -             whole  -      -       -       -       -
 gzip-bomb             -             broken|time - -       -       -       -
-gzip-twice            -             lost   -      -       -       -       -
+gzip-twice            -             broken -      -       -       -       -
 gzip-lie              -             broken -      -       -       -       -
 length-long           -             whole  -      -       -       -       -
 length-long-closed    -             whole  -      -       -       -       -
