@@ -59,8 +59,13 @@ test-upstreams: $(VENV)/installed-dev ## A real model server and real clients, e
 	@$(BIN)/python -m pytest tests/upstreams $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/installed-dev ## What the gateway costs beside asking the upstream directly (ARGS='--help')
+bench: $(VENV)/installed-dev ## What the gateway costs beside a plain Envoy and the upstream itself (ARGS='--help')
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/installed-dev ## The same beside LiteLLM, gpt4free, Portkey and TensorZero (installed apart, cached)
+	@$(BIN)/python -m tests.bench.peers install
+	@$(BIN)/python -m tests.bench --peers $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/installed-dev ## Ten minutes of full load at providers of which half fail (ARGS='--minutes 1')
@@ -120,6 +125,6 @@ lock: $(VENV)/installed-dev ## Pin the newest versions of all dependencies anew
 	  --custom-compile-command "make lock" "$$@"; }; \
 	compile pyproject.toml --group build --output-file requirements.lock; \
 	compile pyproject.toml --group build --group dev --output-file requirements-dev.lock; \
-	for client in tests/upstreams/clients/*/requirements.in; do \
+	for client in tests/upstreams/clients/*/requirements.in tests/bench/peers/*/requirements.in; do \
 	  compile --only-binary :all: "$$client" --output-file "$${client%.in}.lock"; \
 	done

@@ -1,195 +1,194 @@
-"""`make bench`: what the gateway costs, beside the same calls made straight to the upstream.
+"""`make bench`: what the gateway costs beside a plain Envoy, and beside asking the upstream directly.
 
-All targets are measured in turns within one run, because machines are shared and noisy: compare the ratios,
-not the figures of two runs. CPU is user and system time of the gateway's processes for each request.
+All runs in turns: compare the ratios, not the figures of two runs. CPU time is that of all processes of a
+gateway, the callers have processes of their own. The service runs as it comes, with one worker unless said.
 """
 
 import argparse
-import asyncio
-import statistics
-import subprocess
+import os
+import platform
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import aiohttp
-import grpc.aio
 import msgspec
-import psutil
-import uvloop
 
-from interference.v1.chat_pb2 import CreateCompletionRequest
-from interference.v1.chat_pb2_grpc import ChatStub
-from interference.v1.message_pb2 import ChatMessage, ContentPart
-from tests.service import Service, row, serving
-
-PROMPT = "Write a short story about a robot that learns to paint the sea at dusk."
-CONNECTIONS = 16
-Call = Callable[[], Awaitable[None]]
+from tests.bench import gateways, picture, report, run
+from tests.bench.gateways import Gateway
+from tests.bench.loads import BURST, CHUNKS, IMAGE, KINDS, MIXED, UNARY, standard
+from tests.bench.measuring import Client, Watch, clients, rss
+from tests.bench.targets import Findings
 
 
-@dataclass
-class Load:
-    """One way to ask, and what was measured of it. Times in seconds."""
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured."""
 
-    name: str
-    kind: str
-    call: Call
-    latencies: list[float] = field(default_factory=list)
-    cpu: dict[str, float] = field(default_factory=dict)
-    requests: int = 0
-    elapsed: float = 0.0
-
-
-async def _measure(load: Load, gateway: dict[str, list[psutil.Process]], count: int) -> None:
-    for _ in range(max(count // 10, 5)):
-        began = time.perf_counter()
-        await load.call()
-        load.latencies.append(time.perf_counter() - began)
-    before = {name: _cpu(processes) for name, processes in gateway.items()}
-    began = time.perf_counter()
-    tickets = iter(range(count))
-
-    async def ask() -> None:
-        for _ in tickets:
-            await load.call()
-
-    await asyncio.gather(*(ask() for _ in range(CONNECTIONS)))
-    load.elapsed += time.perf_counter() - began
-    load.requests += count
-    for name, processes in gateway.items():
-        load.cpu[name] = load.cpu.get(name, 0.0) + _cpu(processes) - before[name]
+    loads: tuple[str, ...]
+    requests: int  # unary calls of a way in a round; of other loads as many as take about as long
+    rounds: int
+    connections: int = 16
+    streams: int = 50  # that are paced at a time
+    chunks: int = CHUNKS
+    image: int = IMAGE
+    starts: int = 3
+    workers: tuple[int, ...] = (1, 2, 4)
+    grow: bool = False
+    memory: tuple[int, int] | None = None
+    peers: bool = False
 
 
-def _cpu(processes: list[psutil.Process]) -> float:
-    times = [process.cpu_times() for process in processes]
-    return sum(spent.user + spent.system for spent in times)
+def quick(plan: Plan) -> Plan:
+    """The same in seconds, to see that everything works; its figures say nothing."""
+    return Plan(
+        plan.loads,
+        requests=8,
+        rounds=1,
+        connections=2,
+        streams=2,
+        chunks=8,
+        image=65_536,
+        starts=1,
+        workers=plan.workers[:2],
+        grow=plan.grow,
+        memory=(20, 40) if plan.memory else None,
+        peers=plan.peers,
+    )
 
 
-def _processes(service: Service) -> dict[str, list[psutil.Process]]:
-    found = [psutil.Process(pid) for pid in service.program.descendants()]
+def bench(plan: Plan, folder: Path) -> Findings:
+    """Measures all that the plan says."""
+    watch = Watch()
+    every = standard(plan.requests, plan.connections, plan.streams, plan.chunks, plan.image)
+    loads = [every[name] for name in plan.loads]
+    with ExitStack() as stack:
+        upstream = stack.enter_context(gateways.upstream(folder))
+        starts = run.cold_starts(folder, upstream, plan.starts)
+        callers = stack.enter_context(clients())
+        with _gateways(plan, folder, upstream) as (those, missing):
+            figures, failed = run.compare(callers, those, loads, plan.rounds)
+            missing |= {f"{case.gateway}, {case.load}": why for case, why in failed.items()}
+            memory_of = {one.name: rss(one.processes) for one in those if one.processes}
+            ours = next(one for one in those if one.name == gateways.OURS)
+            grown = _of_one(plan, callers, ours) if plan.grow else []
+        pair = stack.enter_context(clients(2))
+        for name in (UNARY, BURST) if plan.grow else {UNARY} & set(plan.loads):
+            load = every[name].times(2)
+            grown += run.grown_workers(pair, folder, upstream, plan.workers, load, plan.rounds)
+        if plan.grow:
+            grown += run.grown_rows(callers, folder, upstream, every[UNARY], plan.rounds)
+        memory = run.memory(callers, folder, upstream, every[MIXED], plan.memory) if plan.memory else None
+    machine = _machine(plan) | {"cores taken by others": watch.others()}
+    return Findings(machine, figures, memory_of, starts, grown, memory, missing)
+
+
+@contextmanager
+def _gateways(
+    plan: Plan, folder: Path, upstream: Gateway
+) -> Iterator[tuple[list[Gateway], dict[str, str]]]:
+    """Those that are compared, and why others are not there."""
+    missing: dict[str, str] = {}
+    with ExitStack() as stack:
+        ours = stack.enter_context(gateways.interference(folder / "ours", upstream.base_url))
+        threads = gateways.concurrency(ours)
+        those = [
+            upstream,
+            stack.enter_context(gateways.plain_envoy(folder, upstream.base_url, threads)),
+            ours,
+        ]
+        if plan.peers:
+            # Only here, as nothing else needs them.
+            from tests.bench.peers import PEERS
+
+            for name, peer in PEERS.items():
+                if not peer.installed():
+                    missing[name] = "not installed (make bench-peers)"
+                    continue
+                run.say(f"starting {name}")
+                (place := folder / name).mkdir()
+                try:
+                    those.append(stack.enter_context(peer.serving(upstream.base_url, place)))
+                except (AssertionError, RuntimeError, OSError) as error:
+                    missing[name] = f"did not start: {error}"
+        yield those, missing
+
+
+def _of_one(plan: Plan, callers: list[Client], ours: Gateway) -> list[run.Grown]:
+    chunks = run.grown_chunks(callers, ours, plan.requests, plan.rounds)
+    return chunks + run.grown_bytes(callers, ours, plan.requests, plan.rounds)
+
+
+def _machine(plan: Plan) -> dict[str, str | float]:
     return {
-        "Envoy": [process for process in found if "--config-path" in process.cmdline()],
-        "workers": [process for process in found if "server.worker" in process.cmdline()],
+        "rounds": plan.rounds,
+        "calls a round": plan.requests,
+        "cores": os.cpu_count() or 1,
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "Python": platform.python_version(),
     }
 
 
-def _rest(session: aiohttp.ClientSession, base_url: str, model: str, *, stream: bool) -> Call:
-    request = {"model": model, "messages": [{"role": "user", "content": PROMPT}], "stream": stream}
-    body = msgspec.json.encode(request)
-    headers = {"content-type": "application/json"}
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not least <= (value := int(text)) <= most:
+            raise argparse.ArgumentTypeError(f"must be {least} to {most}")
+        return value
 
-    async def call() -> None:
-        async with session.post(f"{base_url}/chat/completions", data=body, headers=headers) as answer:
-            text = await answer.read()
-            assert answer.status == 200, text
-            assert not stream or text.endswith(b"data: [DONE]\n\n")
-
-    return call
+    return read
 
 
-def _grpc(channel: grpc.aio.Channel, *, stream: bool) -> Call:
-    stub = ChatStub(channel)
-    message = ChatMessage(role="user", content=[ContentPart(text=PROMPT)])
-    request = CreateCompletionRequest(model="m", providers=["Up"], messages=[message])
-
-    async def unary() -> None:
-        await stub.CreateCompletion(request)
-
-    async def streamed() -> None:
-        last = None
-        async for chunk in stub.StreamCompletion(request):
-            last = chunk
-        assert last is not None
-        assert last.choices[0].finish_reason
-
-    return streamed if stream else unary
-
-
-async def _run(service: Service, upstream: str, count: int, rounds: int) -> list[Load]:
-    async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        )
-        envoy = await stack.enter_async_context(grpc.aio.insecure_channel(service.envoy))
-        worker = await stack.enter_async_context(grpc.aio.insecure_channel(service.worker))
-        loads = []
-        for stream in (False, True):
-            kind = "stream of 64" if stream else "unary"
-            loads += [
-                Load("straight to the upstream", kind, _rest(session, upstream, "m", stream=stream)),
-                Load("REST through Envoy", kind, _rest(session, service.base_url, "Up/m", stream=stream)),
-                Load("gRPC through Envoy", kind, _grpc(envoy, stream=stream)),
-                Load("gRPC to a worker", kind, _grpc(worker, stream=stream)),
-            ]
-        gateway = _processes(service)
-        for turn in range(rounds):
-            for load in loads:
-                sys.stderr.write(f"round {turn + 1} of {rounds}: {load.kind}, {load.name}\n")
-                await _measure(load, gateway, count // 4 if load.kind != "unary" else count)
-        return loads
-
-
-def _report(loads: list[Load]) -> list[dict[str, Any]]:
-    baseline = {load.kind: load for load in loads if load.name.startswith("straight")}
-    rows = []
-    for load in loads:
-        direct = statistics.median(baseline[load.kind].latencies)
-        median = statistics.median(load.latencies)
-        p99 = statistics.quantiles(load.latencies, n=100)[98]
-        per = {name: 1e3 * spent / load.requests for name, spent in load.cpu.items()}
-        own = load.name.startswith("straight")
-        rows.append(
-            {
-                "kind": load.kind,
-                "way": load.name,
-                "p50_ms": round(1e3 * median, 3),
-                "p99_ms": round(1e3 * p99, 3),
-                "p50_ratio": round(median / direct, 2),
-                "requests_per_s": round(load.requests / load.elapsed),
-                "envoy_cpu_ms": 0.0 if own else round(per["Envoy"], 3),
-                "workers_cpu_ms": 0.0 if own else round(per["workers"], 3),
-            }
-        )
-    return rows
-
-
-def _print(rows: list[dict[str, Any]]) -> None:
-    titles = ("p50 ms", "p99 ms", "p50 ratio", "req/s", "Envoy CPU ms", "worker CPU ms")
-    sys.stdout.write(f"{'':<40}" + "".join(f"{title:>14}" for title in titles) + "\n")
-    for line in rows:
-        kind, way, *figures = line.values()
-        sys.stdout.write(f"{f'{kind}, {way}':<40}" + "".join(f"{value:>14}" for value in figures) + "\n")
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    count = _whole(1, 1_000_000)
+    parser.add_argument("--loads", nargs="+", choices=KINDS, default=KINDS, help="those only")
+    parser.add_argument("--requests", type=count, default=800, help="unary calls of a way in a round (800)")
+    parser.add_argument("--rounds", type=_whole(1, 100), default=3, help="rounds (3)")
+    parser.add_argument("--quick", action="store_true", help="in seconds, to see that everything works")
+    parser.add_argument(
+        "--grow", action="store_true", help="also with more chunks, bytes, rows (some minutes)"
+    )
+    parser.add_argument(
+        "--memory",
+        nargs="*",
+        type=_whole(2, 100_000_000),
+        metavar="CALLS",
+        help="also a worker's memory after so many mixed calls, and after more (20000 200000)",
+    )
+    parser.add_argument(
+        "--peers", action="store_true", help="also the gateways that make bench-peers installs"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the figures there, as SVG")
+    given = parser.parse_args()
+    if given.memory is not None:
+        given.memory = tuple(given.memory or (20_000, 200_000))
+        if len(given.memory) != 2 or given.memory[0] >= given.memory[1]:
+            parser.error("--memory: give two numbers of calls, the smaller first, or none")
+    return given
 
 
 def main() -> None:
     """Runs the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--requests", type=int, default=800, help="unary calls a way and round (800)")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds (3)")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
-    arguments = parser.parse_args()
-    command = [sys.executable, "-m", "tests.bench.upstream"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as upstream,
-    ):
-        try:
-            assert upstream.stdout is not None
-            url = f"http://127.0.0.1:{int(upstream.stdout.readline())}/v1"
-            with serving(Path(folder), [row("Up", url)], workers=1) as service:
-                loads = uvloop.run(_run(service, url, arguments.requests, arguments.rounds))
-        finally:
-            upstream.terminate()
-    rows = _report(loads)
-    _print(rows)
-    if arguments.json:
-        Path(arguments.json).write_bytes(msgspec.json.format(msgspec.json.encode(rows)))
+    given = _arguments()
+    plan = Plan(
+        tuple(given.loads),
+        given.requests,
+        given.rounds,
+        grow=given.grow,
+        memory=given.memory,
+        peers=given.peers,
+    )
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        found = report.data(bench(quick(plan) if given.quick else plan, Path(folder)))
+    sys.stdout.write(report.text(found))
+    if given.json:
+        given.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    if given.picture:
+        given.picture.write_text(picture.draw(found["loads"]), encoding="utf-8")
 
 
 if __name__ == "__main__":
