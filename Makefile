@@ -67,6 +67,14 @@ bench-peers: $(VENV)/installed-dev ## The same beside LiteLLM, gpt4free, Portkey
 	@$(BIN)/python -m tests.bench.peers install
 	@$(BIN)/python -m tests.bench --peers $(ARGS)
 
+.PHONY: profile
+profile: $(VENV)/installed-dev ## A flame graph of a worker under load, profile.svg (ARGS='--load stream')
+	@$(BIN)/python -m tests.profile $(ARGS)
+
+.PHONY: counts
+counts: $(VENV)/installed-dev ## Count anew what a call takes, for tests/counts/figures.json (ARGS='--compare')
+	@$(BIN)/python -m tests.counts $(ARGS)
+
 .PHONY: soak
 soak: $(VENV)/installed-dev ## Ten minutes of full load at providers of which half fail (ARGS='--minutes 1')
 	@$(BIN)/python -m tests.soak $(ARGS)

@@ -2,107 +2,8 @@
 -- `"stream": true` picks the streaming call, failures take OpenAI's shape, and the last, empty message of a
 -- stream becomes `[DONE]`. Web pages of foreign origins are turned away.
 --
--- One script with what stands in front of it: `contract`, which is generated, then json.lua, lift.lua and
--- limit.lua. Of requests, nothing here or there names a field but `stream`, `logprobs` and `extra_json`.
-
--- ## Errors
-
-local TYPES = {
-  [401] = "authentication_error", [403] = "permission_error", [404] = "not_found_error",
-  [408] = "timeout_error", [429] = "rate_limit_error", [504] = "timeout_error",
-}
--- https://grpc.io/docs/guides/status-codes/
-local CODES = {
-  "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found", "already_exists",
-  "permission_denied", "resource_exhausted", "failed_precondition", "aborted", "out_of_range",
-  "unimplemented", "internal", "unavailable", "data_loss", "unauthenticated",
-}
-
--- The detail of a google.rpc.Status that is the whole answer already, or nil.
-local function error_response(s, details)
-  if byte(s, details) ~= OPEN_LIST then return nil end
-  local at, more = first_element(s, details)
-  while more do
-    local detail = read_object(s, at, PLAIN)
-    local name = raw_value(s, detail, "@type") or ""
-    if detail.at.error and find(name, "[/\"]interference%.v1%.ErrorResponse\"$") then return detail end
-    at, more = next_element(s, detail.stop)
-  end
-end
-
--- The error object with the members that OpenAI's always has.
-local function whole_error(s, i)
-  local fault = read_object(s, i, PLAIN)
-  local members = {}
-  for k = 1, #fault, WIDTH do members[#members + 1] = raw_member(s, fault, k) end
-  for _, name in ipairs({ "param", "code" }) do
-    if not fault.at[name] then members[#members + 1] = '"' .. name .. '":null' end
-  end
-  return "{" .. concat(members, ",") .. "}"
-end
-
-local function answer_of_detail(s, detail)
-  local error_at = detail.at.error
-  local members = { '{"error":' .. whole_error(s, detail[error_at + VALUE]) }
-  for k = 1, #detail, WIDTH do
-    local other = k ~= error_at and k ~= detail.at["@type"]
-    -- Some routes print empty lists.
-    if other and sub(s, detail[k + VALUE], detail[k + VALUE] + 1) ~= "[]" then
-      members[#members + 1] = raw_member(s, detail, k)
-    end
-  end
-  return concat(members, ",") .. "}"
-end
-
-local function answer_of_status(s, status, failure)
-  local kind = TYPES[status] or (status < 500 and "invalid_request_error" or "api_error")
-  local code = CODES[tonumber(raw_value(s, failure, "code"))] or "unknown"
-  local message = raw_value(s, failure, "message") or '""'
-  if message == '""' then message = '"The call failed: ' .. gsub(code, "_", " ") .. '."' end
-  return format('{"error":{"message":%s,"type":"%s","param":null,"code":"%s"}}', message, kind, code)
-end
-
-local function shape_failure(s, status)
-  members_left = MAX_MEMBERS
-  local failure = read_object(s, after_space(s, 1), PLAIN)
-  if failure.at.error then return s end -- by local_reply_config
-  local details = failure.at.details
-  local detail = details and error_response(s, failure[details + VALUE])
-  return detail and answer_of_detail(s, detail) or answer_of_status(s, status, failure)
-end
-
--- The body of a failed call in OpenAI's shape, from the google.rpc.Status that the transcoder wrote.
-function shape_error(body, status)
-  local understood, result = pcall(shape_failure, body, status)
-  return understood and result or shape_failure("{}", status)
-end
-
--- An error in OpenAI's shape in that of Anthropic, whose clients look for both types.
--- https://platform.claude.com/docs/en/api/errors
-local function anthropic_error(text, status)
-  if status == 413 then text = gsub(text, '"type":"invalid_request_error"', '"type":"request_too_large"', 1) end
-  return '{"type":"error",' .. sub(text, 2)
-end
-
--- The body of a failed call in the shape that its caller knows.
-function shape_error_as(shape, body, status)
-  local text = shape_error(body, status)
-  return shape == "anthropic" and anthropic_error(text, status) or text
-end
-
--- ## Answers
-
--- An answer whose fields are shown under other names. Within a JSON string no quote stands without a
--- backslash, so plain searches cannot be misled.
-function shape_answer(text, printed)
-  for field, name in pairs(printed) do
-    local old, new = '"' .. field .. '":', '"' .. name .. '":'
-    if find(text, old, 1, true) then text = gsub(text, old, new) end
-  end
-  return text
-end
-
--- ## Envoy's side
+-- One script with what stands in front of it: `contract`, which is generated, then json.lua, lift.lua, limit.lua
+-- and answer.lua. Of requests, nothing here or there names a field but `stream`, `logprobs` and `extra_json`.
 
 -- What one half of the filter leaves for the other, and for local_reply_config: `param` is the member or the
 -- header at fault, `logprobs` whether they were asked for, `shape` whose errors the caller knows, `route` one
@@ -114,9 +15,10 @@ local function note(handle, name, value)
   handle:streamInfo():dynamicMetadata():set(NOTES, name, value)
 end
 
-local function noted(handle, name)
-  local notes = handle:streamInfo():dynamicMetadata():get(NOTES)
-  return notes and notes[name]
+local NOTHING = {}
+
+local function noted(handle)
+  return handle:streamInfo():dynamicMetadata():get(NOTES) or NOTHING
 end
 
 -- What the worker tells callers in headers of ours: who answered, and who was asked.
@@ -126,15 +28,38 @@ local TOLD = {
   ["x-interference-attempts"] = true,
 }
 
--- Removes every header that begins so and is none of the `kept`.
-local function strip(headers, prefixes, kept)
-  local found = {}
+-- How the names begin that callers of REST do not see, by their first byte.
+local HIDDEN_HEADERS = {
+  [byte("g")] = { "grpc-" },
+  [byte("t")] = { "trailer" },
+  [byte("x")] = { "x-interference-", "x-envoy-" },
+}
+local HIDDEN_TRAILERS = {
+  [byte("g")] = { "grpc-" },
+  [byte("r")] = { "retry-after" },
+  [byte("x")] = { "x-interference-" },
+}
+
+local function begins_with_any(name, prefixes)
+  for k = 1, #prefixes do
+    local prefix = prefixes[k]
+    if sub(name, 1, #prefix) == prefix then return true end
+  end
+  return false
+end
+
+-- Removes every header that is hidden and none of the `kept`. Most names are none of ours, and every call of
+-- Envoy's has its price: they are told by their first byte, and read once.
+local function strip(headers, hidden, kept)
+  local found, n = {}, 0
   for name in pairs(headers) do
-    for _, prefix in ipairs(prefixes) do
-      if sub(name, 1, #prefix) == prefix and not kept[name] then found[#found + 1] = name end
+    local prefixes = hidden[byte(name)]
+    if prefixes and not kept[name] and begins_with_any(name, prefixes) then
+      n = n + 1
+      found[n] = name
     end
   end
-  for _, name in ipairs(found) do headers:remove(name) end
+  for k = 1, n do headers:remove(found[k]) end
 end
 
 -- As the transcoder decides it, or a body could pass both of us by.
@@ -250,7 +175,6 @@ end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
-  strip(headers, { "x-interference-", "x-envoy-" }, {})
   local path, query = match(headers:get(":path") or "", "^([^?]*)(.*)$")
   local own_path, provider = split_provider(path)
   local shape = shape_of_path(own_path)
@@ -297,7 +221,7 @@ local function settle_status(headers)
   local status = tonumber(headers:get(":status"))
   local exact = match(headers:get("x-interference-status") or "", "^[345]%d%d$")
   if exact then headers:replace(":status", exact) end
-  strip(headers, { "grpc-", "x-interference-", "x-envoy-", "trailer" }, TOLD)
+  strip(headers, HIDDEN_HEADERS, TOLD)
   return tonumber(exact) or status
 end
 
@@ -317,45 +241,6 @@ local function empty_body(handle)
   headers:remove("content-type")
 end
 
--- The server ends a stream that went well with an empty message.
-local END, DONE = "data: {}\n\n", "data: [DONE]\n\n"
-local USAGE, EXTRA, CHOICES = '"usage":{', '"extra":{', '"choices":'
-
--- An event that tells no more than the usage, or what a provider adds, has no choices. The transcoder leaves
--- them out, and clients loop over them. Where there are some, they stand before both.
-local function with_choices(event)
-  local usage, extra = find(event, USAGE, 1, true), find(event, EXTRA, 1, true)
-  local told, choices = usage or extra, find(event, CHOICES, 1, true)
-  if not told or choices and choices < math.min(told, extra or told) then return nil end
-  return 'data: {"choices":[],' .. sub(event, 2) .. "\n\n"
-end
-
--- An error has a `param`, null where no member of the request is at fault.
-local FAILED, PARAM = 'data: {"error":{', '"param":'
-
-local function with_param(event)
-  if find(event, PARAM, 1, true) then return nil end
-  return FAILED .. PARAM .. "null," .. event .. "\n\n"
-end
-
--- Some whole events of a stream, as OpenAI's clients expect them. Within a JSON string no quote stands
--- without a backslash and no line ends, so plain searches cannot be misled.
-function shape_events(text)
-  if find(text, USAGE, 1, true) or find(text, EXTRA, 1, true) then
-    text = gsub(text, "data: ({[^\n]*)\n\n", with_choices)
-  end
-  if find(text, FAILED, 1, true) then text = gsub(text, 'data: {"error":{([^\n]*)\n\n', with_param) end
-  if sub(text, -#END) == END then text = sub(text, 1, -#END - 1) .. DONE end
-  return text
-end
-
--- A token has its list of others that were likely, empty where none was asked for: clients loop over it, and
--- the transcoder leaves empty lists out.
-function shape_logprobs(text)
-  if not find(text, '"logprobs":{', 1, true) or find(text, '"top_logprobs":', 1, true) then return text end
-  return (gsub(text, '("logprob":%-?[%d.eE+-]+)([,}])', '%1,"top_logprobs":[]%2'))
-end
-
 local function shape_stream(handle, logprobs)
   for chunk in handle:bodyChunks() do
     local text = chunk:getBytes(0, chunk:length())
@@ -365,24 +250,56 @@ local function shape_stream(handle, logprobs)
   end
 end
 
+-- Whether what the worker tells comes behind the answer: a whole one's need not be sent before it, and the
+-- transcoder has put its status in front.
+local function tells_behind(headers)
+  return headers:get("grpc-status") ~= nil and not headers:get("x-interference-provider")
+end
+
+-- Shows as headers what the worker tells in the trailers of a body that has been waited for.
+local function tell(handle)
+  local trailers = handle:trailers()
+  if not trailers then return end
+  local headers = handle:headers()
+  for name in pairs(TOLD) do
+    local value = trailers:get(name)
+    if value then headers:replace(name, value) end
+  end
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   if speaks_grpc(headers) then return end
+  local behind, notes = tells_behind(headers), noted(handle)
   local status, kind = settle_status(headers), headers:get("content-type")
   if status == 304 then
     empty_body(handle)
   elseif status >= 400 and kind ~= "text/plain" then -- which is Envoy's own word to a gRPC-Web caller
-    local shape = noted(handle, "shape")
+    local shape = notes.shape
     reshape(handle, function(body) return shape_error_as(shape, body, status) end)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-cache")
-    if not noted(handle, "foreign") then shape_stream(handle, noted(handle, "logprobs")) end
-  elseif noted(handle, "logprobs") then
+    if not notes.foreign then shape_stream(handle, notes.logprobs) end
+  elseif notes.logprobs then
     reshape(handle, shape_logprobs)
-  elseif noted(handle, "route") then
-    local printed = contract.bodies[noted(handle, "route")].printed
+  elseif notes.route then
+    local printed = contract.bodies[notes.route].printed
     reshape(handle, function(body) return shape_answer(body, printed) end)
+  elseif behind then
+    handle:body(true) -- until then the headers can be changed
   end
+  if behind and kind ~= "text/event-stream" then tell(handle) end
+  -- HTTP/1 has no place for trailers here, and waiting for them costs.
+  if find(handle:streamInfo():protocol(), "^HTTP/1") then return end
   local trailers = handle:trailers()
-  if trailers then strip(trailers, { "grpc-", "x-interference-", "retry-after" }, {}) end
+  if trailers then strip(trailers, HIDDEN_TRAILERS, NOTHING) end
+end
+
+-- LuaJIT cannot follow calls into Envoy: it would begin to compile these again and again, and never with gain.
+-- https://luajit.org/ext_jit.html
+for _, calls_envoy in ipairs({
+  note, noted, strip, speaks_grpc, whole_body, lift_request, guarded, settle_status, reshape, shape_stream,
+  tells_behind, tell, envoy_on_request, envoy_on_response,
+}) do
+  jit.off(calls_envoy)
 end

@@ -17,10 +17,10 @@
 What a caller reads never holds a provider's key: drivers redact it before they raise.
 """
 
-from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import grpc
+import msgspec
 
 # Why an attempt gave no answer; the contract explains them at `interference.v1.Attempt.cause`. The one that
 # answered has none.
@@ -47,8 +47,7 @@ Cause = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True, gc=False):
     """One try to get an answer from one provider, as told to the caller."""
 
     provider: str

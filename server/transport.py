@@ -10,11 +10,11 @@ import os
 import socket
 import ssl
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+import msgspec
 from aiohappyeyeballs import start_connection
 
 from server.connections import Connection, ConnectionEnded, Malformed, Origin
@@ -44,8 +44,7 @@ _ONE_WRITE: Final = 64 * 1024  # bytes up to which a body is copied to leave wit
 _SAFE: Final = "/%:=&?~+!$,;'@()*[]"  # what a path may hold as it is
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """A request as the transport sends it."""
 
     method: str
@@ -54,8 +53,7 @@ class HttpRequest:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(msgspec.Struct, frozen=True, gc=False):
     """An answer as the transport read it, whole. Header names are in lower case."""
 
     status: int
@@ -112,7 +110,7 @@ class Answer:
                 if size > self._limit:
                     raise AttemptFailed("broken_answer", f"streamed more than {self._limit} bytes")
                 for start in range(0, len(block), _PIECE):
-                    if arrived := list(reader.feed(block[start : start + _PIECE])):
+                    if arrived := reader.feed(block[start : start + _PIECE]):
                         yield arrived
                     else:
                         await asyncio.sleep(0)  # a flood without events keeps nobody else waiting

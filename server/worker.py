@@ -5,6 +5,7 @@ over it. The socket's end means that the supervisor is gone; then the worker goe
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -42,6 +43,9 @@ async def _run(control: socket.socket) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     try:
         async with app.worker(order, Secrets(os.environ), link) as serving:
+            # What is there now stays: a full collection would look through it for nothing, for some 13 ms.
+            gc.collect()
+            gc.freeze()
             listening.hand_over(serving.port)
             link.say(Ready(port=serving.port))
             talking = asyncio.create_task(link.run(serving.board.learn, leave.set))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 LISTENER = "edge"
-SCRIPTS = ("json.lua", "lift.lua", "limit.lua", "edge.lua")
+SCRIPTS = ("json.lua", "lift.lua", "limit.lua", "answer.lua", "edge.lua")
 TYPES = "type.googleapis.com/envoy"
 HEADER = """\
 # Envoy's configuration. Generated from proto/ and envoy/ by `python -m interference_edge` (`make
@@ -91,6 +91,7 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
         # What nginx speaks to what is behind it, unless told otherwise.
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
         "http2_protocol_options": {"initial_stream_window_size": settings.window_bytes},
+        "early_header_mutation_extensions": [_own_headers()],
         "stream_idle_timeout": _seconds(settings.idle_timeout),
         "request_headers_timeout": _seconds(settings.headers_timeout),
         "request_timeout": _seconds(settings.upload_timeout),
@@ -101,6 +102,24 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
             "virtual_hosts": [routes.virtual_host(settings, contract)],
         },
         "http_filters": filters.chain(settings, contract, script(settings, contract)),
+    }
+
+
+def _own_headers() -> Document:
+    """Takes from every request the headers that are ours, or Envoy's, to set.
+
+    https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/http/early_header_mutation
+    """
+    extension = "http.early_header_mutation.header_mutation"
+    return {
+        "name": f"envoy.{extension}",
+        "typed_config": {
+            "@type": f"{TYPES}.extensions.{extension}.v3.HeaderMutation",
+            "mutations": [
+                {"remove_on_match": {"key_matcher": {"prefix": prefix}}}
+                for prefix in ("x-interference-", "x-envoy-")
+            ],
+        },
     }
 
 

@@ -1,8 +1,9 @@
 """What routing asks of a driver, and what a wire dialect must translate to get one for free."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from server.operations import Answer, Chunk, Request, StreamRequest
 from server.rows import Limits, Row
@@ -11,8 +12,7 @@ from server.transport import HttpAnswer, HttpRequest
 _LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False):
     """Where one attempt goes: a provider's row, the model by the provider's own name, and its key.
 
     `limits` are those of the attempt, `deadline` is the caller's, on the event loop's clock.

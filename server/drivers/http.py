@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 
 from server import operations
 from server.drivers.base import Dialect, Target
@@ -65,7 +64,8 @@ def _by_deadline(request: HttpRequest, target: Target) -> HttpRequest:
     if target.deadline is None:
         return request
     remaining = max(target.deadline - asyncio.get_running_loop().time(), 0.001)
-    return replace(request, headers={**request.headers, DEADLINE_HEADER: f"{remaining:.3f}"})
+    headers = {**request.headers, DEADLINE_HEADER: f"{remaining:.3f}"}
+    return HttpRequest(request.method, request.url, headers, request.body)
 
 
 def _lacking(request: Request) -> AttemptFailed:

@@ -4,24 +4,30 @@ Times are those of the event loop's clock, in seconds.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from interference.v1.completion_pb2 import AnswerMessage, ChunkChoice
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextChoice
 from server.errors import AttemptFailed, DeadlinePassed, RequestRefused
-from server.operations import Chunk, Request, StreamRequest
+from server.operations import Answer, Chunk, Request, StreamRequest
 from server.routing import images
+from server.routing.alarm import Alarm
 from server.routing.plan import Candidate
 from server.rows import Limits
 
-T = TypeVar("T")
 Deadline = float | None
 _MAX_HELD = 1000  # chunks before the first content
 _TAIL = 2.0  # seconds in which the usage may follow the last finish reason
+_OVER = "The deadline passed before the answer was there."
+_DEADLINE = "deadline"
+_TOLD = {
+    "first_content": "sent no content within {:g} s",
+    "idle": "sent nothing for {:g} s",
+    "total": "was not done within {:g} s",
+}
 
 
 def limits(row: Limits, request: Request) -> Limits:
@@ -32,28 +38,23 @@ def limits(row: Limits, request: Request) -> Limits:
     return msgspec.structs.replace(row, **own)
 
 
-async def whole(
-    candidate: Candidate, request: Request, limits: Limits, deadline: Deadline
-) -> AsyncGenerator[Any, None]:
+async def whole(candidate: Candidate, request: Request, limits: Limits, deadline: Deadline) -> Answer:
     """Gives a whole answer. Raises `AttemptFailed` where a limit of the provider passed."""
     provider = candidate.provider
-    until = asyncio.get_running_loop().time() + limits.total
-    told = f"gave no whole answer within {limits.total:g} s"
-    limit = _Limit(until, told, blame=limits.total >= provider.row.limits.total)
     target = provider.target(candidate.model, limits, deadline)
-    yield await _by(_answer(provider.driver.answer(request, target), request), limit, deadline)
-
-
-async def _answer(answer: Awaitable[T], request: Request) -> T:
-    return await images.checked(await answer, request)
-
-
-class _Limit(NamedTuple):
-    """Until when something must be there, what is said where it is not, and whether that is to blame."""
-
-    until: float
-    told: str
-    blame: bool = True
+    until = asyncio.get_running_loop().time() + limits.total
+    alarm = Alarm()
+    try:
+        with alarm.until(until if deadline is None else min(until, deadline)):
+            return await images.checked(await provider.driver.answer(request, target), request)
+    except TimeoutError:
+        if deadline is not None and deadline <= until:
+            raise DeadlinePassed(_OVER) from None
+        told = f"gave no whole answer within {limits.total:g} s"
+        blame = limits.total >= provider.row.limits.total
+        raise AttemptFailed("timed_out", told, blame=blame) from None
+    finally:
+        alarm.stop()
 
 
 class Progress:
@@ -70,15 +71,16 @@ class Progress:
     def see(self, chunk: Chunk, now: float) -> None:
         """Takes the next chunk. Raises `AttemptFailed` for a choice that was not asked for."""
         for choice in chunk.choices:
-            if not 0 <= choice.index < self._wanted:
+            if not 0 <= (index := choice.index) < self._wanted:
                 raise AttemptFailed("broken_answer", "sent a choice that was not asked for")
-            self._begun.add(choice.index)
+            self._begun.add(index)
             if choice.finish_reason:
-                self._finished.add(choice.index)
+                self._finished.add(index)
                 self.content = True
                 self.complete = self.ended and len(self._finished) >= self._wanted
                 self.completed_at = now
-            self.content = self.content or _has_content(choice)
+            elif not self.content:
+                self.content = _has_content(choice)
 
     @property
     def ended(self) -> bool:
@@ -98,67 +100,65 @@ async def chunks(
     started = clock()
     held: list[Chunk] = []
     target = provider.target(candidate.model, limits, deadline)
-    async with aclosing(provider.driver.stream(request, target)) as stream:
-        while True:
-            now = clock()
-            limit = _limit(limits, provider.row.limits, progress, started, now)
-            try:
-                if now >= limit.until or (deadline is not None and now >= deadline):
-                    raise _late(limit, deadline)  # no timer fires where all has arrived already
-                chunk = await _by(anext(stream, None), limit, deadline)
-            except (AttemptFailed, RequestRefused, DeadlinePassed):
-                if progress.complete:  # the answer is whole; what failed is the end of the connection
-                    return
-                raise
-            if chunk is None:
-                break
-            if progress.complete and not _is_rest(chunk):
-                continue
-            progress.see(chunk, clock())
-            if not progress.content:
-                held.append(chunk)
-                if len(held) > _MAX_HELD:
-                    raise AttemptFailed("broken_answer", f"sent {_MAX_HELD} chunks without content")
-                continue
-            for earlier in held:
-                yield earlier
-            held.clear()
-            yield chunk
+    alarm = Alarm()
+    try:
+        async with aclosing(provider.driver.stream(request, target)) as stream:
+            while True:
+                now = clock()
+                until, limit = _limit(limits, deadline, progress, started, now)
+                try:
+                    if now >= until:  # no timer fires where all has arrived already
+                        raise TimeoutError
+                    with alarm.until(until):
+                        chunk = await anext(stream, None)
+                except (TimeoutError, AttemptFailed, RequestRefused) as error:
+                    if progress.complete:  # the answer is whole; what failed is the end of the connection
+                        return
+                    if isinstance(error, TimeoutError):
+                        raise _late(limit, limits, provider.row.limits, progress) from None
+                    raise
+                if chunk is None:
+                    break
+                if progress.complete and not _is_rest(chunk):
+                    continue
+                progress.see(chunk, clock())
+                if not progress.content:
+                    held.append(chunk)
+                    if len(held) > _MAX_HELD:
+                        raise AttemptFailed("broken_answer", f"sent {_MAX_HELD} chunks without content")
+                    continue
+                for earlier in held:
+                    yield earlier
+                held.clear()
+                yield chunk
+    finally:
+        alarm.stop()
     if not progress.ended:
         raise AttemptFailed("connection_lost", "ended its stream without a finish reason")
 
 
-def _limit(limits: Limits, row: Limits, progress: Progress, started: float, now: float) -> _Limit:
-    """The provider is not to blame where a limit is the caller's own, or its reader may have been slow."""
+def _limit(
+    limits: Limits, deadline: Deadline, progress: Progress, started: float, now: float
+) -> tuple[float, str]:
+    """Until when the next chunk must be there, and the name of the limit that says so."""
     if progress.complete:
-        limit = _Limit(progress.completed_at + min(_TAIL, limits.idle), "did not end its stream")
+        until, name = progress.completed_at + min(_TAIL, limits.idle), "idle"
     elif progress.content:
-        told = f"sent nothing for {limits.idle:g} s"
-        limit = _Limit(now + limits.idle, told, blame=limits.idle >= row.idle)
+        until, name = now + limits.idle, "idle"
     else:
-        told = f"sent no content within {limits.first_content:g} s"
-        blame = limits.first_content >= row.first_content
-        limit = _Limit(started + limits.first_content, told, blame=blame)
-    if limit.until > started + limits.total:
-        told = f"was not done within {limits.total:g} s"
-        blame = limits.total >= row.total and not progress.content
-        return _Limit(started + limits.total, told, blame=blame)
-    return limit
+        until, name = started + limits.first_content, "first_content"
+    if until > (total := started + limits.total):
+        until, name = total, "total"
+    return (until, name) if deadline is None or until < deadline else (deadline, _DEADLINE)
 
 
-async def _by(answer: Awaitable[T], limit: _Limit, deadline: Deadline) -> T:
-    """Waits until the provider's limit or the caller's deadline, whichever is first."""
-    try:
-        async with asyncio.timeout_at(limit.until if deadline is None else min(limit.until, deadline)):
-            return await answer
-    except TimeoutError:
-        raise _late(limit, deadline) from None
-
-
-def _late(limit: _Limit, deadline: Deadline) -> Exception:
-    if deadline is not None and deadline <= limit.until:
-        return DeadlinePassed("The deadline passed before the answer was there.")
-    return AttemptFailed("timed_out", limit.told, blame=limit.blame)
+def _late(name: str, limits: Limits, row: Limits, progress: Progress) -> Exception:
+    """The provider is not to blame where a limit is the caller's own, or its reader may have been slow."""
+    if name == _DEADLINE:
+        return DeadlinePassed(_OVER)
+    seconds: float = getattr(limits, name)
+    blame = seconds >= getattr(row, name) and not (name == "total" and progress.content)
+    return AttemptFailed("timed_out", _TOLD[name].format(seconds), blame=blame)
 
 
 def _is_rest(chunk: Chunk) -> bool:

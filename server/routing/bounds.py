@@ -20,10 +20,16 @@ class Bound:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self.running = 0
 
+    def enter_now(self) -> bool:
+        """Lets one in where there is room; gives whether there is. Where not, see `enter`."""
+        if self.limit and (self.running >= self.limit or self._waiting):
+            return False
+        self.running += 1
+        return True
+
     async def enter(self, deadline: float | None) -> None:
         """Returns when it is one's turn. Raises `Full`, or `TimeoutError` where the deadline is sooner."""
-        if not self.limit or (self.running < self.limit and not self._waiting):
-            self.running += 1
+        if self.enter_now():
             return
         if len(self._waiting) >= self._queue:
             raise Full

@@ -60,8 +60,9 @@ class Journal:
     @property
     def ends_at(self) -> Deadline:
         """When the answer must be over, on the event loop's clock."""
-        ends = [until for until in (self.deadline, self.total) if until is not None]
-        return min(ends, default=None)
+        if self.deadline is None or self.total is None:
+            return self.total if self.deadline is None else self.deadline
+        return min(self.deadline, self.total)
 
     @property
     def remaining(self) -> float | None:
@@ -126,13 +127,15 @@ class Journal:
         self.served = None
         return outcome.broken(candidate.model, candidate.provider.id, error, self.attempts)
 
-    def routing(self) -> Routing:
-        """What the caller is told beside the answer."""
-        return Routing(
-            attempts=[as_message(attempt) for attempt in self.attempts],
-            time_to_first_content_ms=self.first_content_ms,
-            total_ms=self.total_ms,
-        )
+    def tell(self, routing: Routing) -> None:
+        """Tells the caller, in an answer's routing, in place of what stands there."""
+        routing.Clear()
+        for attempt in self.attempts:
+            put(attempt, routing.attempts.add())
+        if self.first_content_ms is not None:
+            routing.time_to_first_content_ms = self.first_content_ms
+        if self.total_ms is not None:
+            routing.total_ms = self.total_ms
 
     def elapsed_ms(self) -> float:
         """Milliseconds since the call's arrival."""
@@ -140,15 +143,23 @@ class Journal:
 
 
 def as_message(attempt: Attempt) -> error_pb2.Attempt:
-    """An attempt as the contract has it. Of what callers and upstreams say, no more than a bound."""
-    return error_pb2.Attempt(
-        provider=attempt.provider,
-        model=attempt.model[:_MAX_NAME],
-        cause=attempt.cause,
-        message=attempt.message[:_MAX_MESSAGE],
-        status=attempt.status,
-        duration_ms=attempt.duration_ms,
-    )
+    """An attempt as the contract has it."""
+    message = error_pb2.Attempt()
+    put(attempt, message)
+    return message
+
+
+def put(attempt: Attempt, message: error_pb2.Attempt) -> None:
+    """Writes an attempt into an empty message. Of what callers and upstreams say, no more than a bound."""
+    message.provider = attempt.provider
+    message.model = attempt.model[:_MAX_NAME]
+    if attempt.cause:
+        message.cause = attempt.cause
+        message.message = attempt.message[:_MAX_MESSAGE]
+    if attempt.status is not None:
+        message.status = attempt.status
+    if attempt.duration_ms is not None:
+        message.duration_ms = attempt.duration_ms
 
 
 def _attempt(

@@ -2,8 +2,9 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+
+import msgspec
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from server import operations
@@ -12,11 +13,11 @@ from server.operations import IMAGES, Operation, Request
 from server.routes import Condition, Hedging, Route, RouteTarget
 from server.routing import choosing, outcome, refusals
 from server.routing.choosing import Draw, Figures
+from server.routing.refusals import Asked
 from server.routing.roster import Provider, Roster
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A provider to try, and the model to ask of it by its public name. The rest is what its route says."""
 
     provider: Provider
@@ -30,8 +31,7 @@ class Candidate:
         return self.provider.id, self.provider.own(self.model)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """Whom to try in order, and who was passed over without being called, with the reason.
 
     `hedge` says whether the second may be started before the first has failed.
@@ -60,14 +60,15 @@ def make(request: Request, roster: Roster, draw: Draw = random.random) -> Plan:
         raise InvalidRequest("model is required.", reason="model_missing", param="model")
     candidates: list[Candidate] = []
     passed_over: list[Attempt] = []
+    asked = refusals.asked(request, operation)
     for candidate in _options(model, route, named, roster, operation):
-        fault = _fault(candidate, request, operation)
+        fault = _fault(candidate, asked)
         if fault is None:
             candidates.append(candidate)
         else:
             passed_over.append(Attempt(candidate.provider.id, candidate.model, *fault))
     if not candidates:
-        raise _nobody(model, route, request, passed_over, roster)
+        raise _nobody(model, route, asked, passed_over, roster)
     if not named:
         candidates = _ordered(candidates, request, route, roster, draw)
     return Plan(model, tuple(candidates), tuple(passed_over), _hedging(request, route))
@@ -116,17 +117,17 @@ def _key(request: Request) -> str:
 
 
 def _nobody(
-    model: str, route: Route | None, request: Request, passed_over: list[Attempt], roster: Roster
+    model: str, route: Route | None, asked: Asked, passed_over: list[Attempt], roster: Roster
 ) -> InterferenceError:
     """Nobody is left. The error says where the model is, or who takes the parameters."""
-    operation = operations.of(request)
+    operation = asked.operation
     causes = [attempt.cause for attempt in passed_over]
     if "parameter_unsupported" not in causes or "not_enabled" in causes:
         return outcome.nobody(model, passed_over, roster.suggest(model, operation))
     picky = roster.named(passed_over[causes.index("parameter_unsupported")].provider)
-    param = refusals.of(picky.row, request, operation)[0].param
+    param = refusals.of(picky.row, asked)[0].param
     able = [provider for provider in roster.enabled if provider.models(operation)]
-    takers = [provider for provider in able if refusals.takes(provider.row, request, operation)]
+    takers = [provider for provider in able if refusals.takes(provider.row, asked)]
     names = {target.model for target in _targets(route)} or {model}
     having = [p.id for p in takers if any(p.does(operation, name) for name in names)]
     others = [] if having else [provider.id for provider in takers]
@@ -172,22 +173,20 @@ def _candidate(
     )
 
 
-def _anyone(model: str, roster: Roster, operation: Operation) -> list[Provider]:
+def _anyone(model: str, roster: Roster, operation: Operation) -> Sequence[Provider]:
     """Everybody who may be asked and is known to have the model, by priority."""
-    return [
-        provider
-        for provider in roster.enabled
-        if (provider.models(operation) and not model) or provider.does(operation, model)
-    ]
+    if model:
+        return roster.doing(operation, model)
+    return [provider for provider in roster.enabled if provider.models(operation)]
 
 
-def _fault(candidate: Candidate, request: Request, operation: Operation) -> tuple[Cause, str] | None:
+def _fault(candidate: Candidate, asked: Asked) -> tuple[Cause, str] | None:
     """Why a provider cannot take the request: cause and message."""
-    provider, model = candidate.provider, candidate.model
+    provider, model, operation = candidate.provider, candidate.model, asked.operation
     if provider.missing:
         return "not_enabled", f"not enabled ({provider.missing})"
     if not model or not provider.may_have(model, operation):
         return "no_such_model", f"no {operation.noun} {model}".rstrip()
-    if refused := refusals.of(provider.row, request, operation):
+    if refused := refusals.of(provider.row, asked):
         return "parameter_unsupported", f"does not take {', '.join(map(str, refused))}"
     return None

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
@@ -11,7 +12,7 @@ from server import forms
 from server.operations import Operation, Request
 from server.rows import ONES, TWINS, Row
 
-_SIZES = ("size", "width", "height")  # each stands for the others
+_SIZES = frozenset({"size", "width", "height"})  # each stands for the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,48 +26,56 @@ class Refusal:
         return f"{self.param} {self.value}".rstrip()
 
 
-def of(row: Row, request: Request, operation: Operation) -> list[Refusal]:
+class Asked(NamedTuple):
+    """A request as a provider is compared with it: with the parameters in it that it must take."""
+
+    request: Request
+    operation: Operation
+    params: tuple[str, ...]
+
+
+def asked(request: Request, operation: Operation) -> Asked:
+    """Looks a request through once, for all the providers that it is compared with."""
+    wanted = operation.wanted
+    given = [name for field, _ in request.ListFields() if (name := field.name) in wanted]
+    params = [name for name in given if name not in ONES or getattr(request, name) != 1]
+    if isinstance(request, GenerateImagesRequest) and _has_size(request):
+        params.append("size")
+    return Asked(request, operation, tuple(params))
+
+
+def of(row: Row, asked: Asked) -> list[Refusal]:
     """All that speaks against asking the provider, in the order of the request's fields."""
-    return [*_lacking(row, request, operation), *_refused(row, request)]
+    lacking = [] if row.unsupported == "drop" else _unlisted(row, asked)
+    return [*lacking, *_refused(row, asked.request)] if row.profile.refuses else lacking
 
 
-def takes(row: Row, request: Request, operation: Operation) -> bool:
+def takes(row: Row, asked: Asked) -> bool:
     """Whether the provider honours all that is asked, and drops nothing of it."""
-    return not [*_unlisted(row, request, operation), *_refused(row, request)]
+    return not [*_unlisted(row, asked), *_refused(row, asked.request)]
 
 
 def honours(row: Row, operation: Operation, name: str) -> bool:
     """Whether a parameter has its effect where the provider is asked: itself, or said in another."""
-    if name in operation.ours and name not in _SIZES:
-        return True
-    listed = row.params_of(operation)
-    alike = _SIZES if name in _SIZES else (name, TWINS.get(name))
-    return any(one in listed for one in alike)
+    return name in _honoured(row.params_of(operation), operation.ours)
 
 
-def _lacking(row: Row, request: Request, operation: Operation) -> Iterator[Refusal]:
-    if row.unsupported != "drop":
-        yield from _unlisted(row, request, operation)
+@lru_cache(maxsize=4096)  # for each row, which in a large catalog mostly have the same lists
+def _honoured(listed: tuple[str, ...], ours: frozenset[str]) -> frozenset[str]:
+    twins = {TWINS[name] for name in listed if name in TWINS}
+    sizes = _SIZES if _SIZES.intersection(listed) else frozenset[str]()
+    return (ours - _SIZES) | sizes | twins | frozenset(listed)
 
 
-def _unlisted(row: Row, request: Request, operation: Operation) -> Iterator[Refusal]:
-    for name in _given(request, operation):
-        if not honours(row, operation, name):
-            yield Refusal(name)
-    if _has_size(request) and not honours(row, operation, "size"):
-        yield Refusal("size")
+def _unlisted(row: Row, asked: Asked) -> list[Refusal]:
+    if not asked.params:
+        return []
+    honoured = _honoured(row.params_of(asked.operation), asked.operation.ours)
+    return [Refusal(name) for name in asked.params if name not in honoured]
 
 
-def _has_size(request: Request) -> bool:
-    if not isinstance(request, GenerateImagesRequest):
-        return False
+def _has_size(request: GenerateImagesRequest) -> bool:
     return bool(request.width) or request.size not in ("", "auto")
-
-
-def _given(request: Request, operation: Operation) -> list[str]:
-    """The parameters of a request that a provider must take to answer it as it was meant."""
-    given = [field.name for field, _ in request.ListFields() if field.name in operation.wanted]
-    return [name for name in given if name not in ONES or getattr(request, name) != 1]
 
 
 def _refused(row: Row, request: Request) -> Iterator[Refusal]:

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from server import operations
@@ -20,6 +20,10 @@ _MAX_NAME = 256  # characters
 _MAX_COMPARED = 200  # names that a misspelt one is compared with, which takes a while
 
 
+def _unheard() -> None:
+    """Nobody wants to hear of a change yet."""
+
+
 class Provider:
     """A catalog row at run time, with the models that it is known to have, by public name.
 
@@ -34,8 +38,10 @@ class Provider:
         self.retries = Budget(row.retry.budget)
         bound = row.concurrency
         self.bound = Bound(math.ceil(bound.limit / workers), bound.queue, bound.wait)
+        self._lacking = _lacking(row, key)
         self._unreachable = "its list of models has not answered yet" if row.probed else ""
         self._board: Board | None = None
+        self._changed: Callable[[], None] = _unheard
         self.learn(())
 
     @property
@@ -51,17 +57,15 @@ class Provider:
     @unreachable.setter
     def unreachable(self, why: str) -> None:
         changed, self._unreachable = why != self._unreachable, why
+        if changed:
+            self._changed()
         if changed and self._board is not None:
             self._board.watchers.tell((self.id, WHOLE))
 
     @property
     def missing(self) -> str:
         """What it wants, so that requests can go to it; empty where it has all."""
-        if self.row.key_env and not self.row.key_optional and not self.key:
-            return f"set {self.row.key_env}"
-        if self.row.base_url_env and not self.row.base_url:
-            return f"set {self.row.base_url_env}"
-        return self.unreachable
+        return self._lacking or self._unreachable
 
     @property
     def reason(self) -> str:
@@ -76,9 +80,13 @@ class Provider:
         """Whether requests go to it."""
         return not self.reason
 
-    def join(self, board: Board) -> None:
-        """Takes its place on the board that watches its health."""
+    def join(self, board: Board, changed: Callable[[], None] = _unheard) -> None:
+        """Takes its place on the board that watches its health.
+
+        `changed` is called where it has other models now, or what it wants is another thing.
+        """
         self._board = board
+        self._changed = changed
         board.add(self.id, self.row.breaker, self.row.key_env)
 
     def learn(self, discovered: Sequence[str]) -> None:
@@ -106,6 +114,7 @@ class Provider:
             name: [operation for operation in operations.ALL if name in self._names[operation.name]]
             for name in dict.fromkeys(name for models in self._models.values() for name in models)
         }
+        self._changed()
 
     def models(self, operation: Operation) -> tuple[str, ...]:
         """The models that it is known to have for an operation."""
@@ -162,16 +171,33 @@ class Roster:
         self.board = board or Board()
         self._all = {provider.id: provider for provider in providers}
         self._by_case = {name.lower(): provider for name, provider in self._all.items()}
+        self._enabled: list[Provider] | None = None  # found when it is asked for, kept until a change
+        self._doing: dict[tuple[str, str], list[Provider]] = {}  # the same, by operation and model
         for provider in self:
-            provider.join(self.board)
+            provider.join(self.board, self._forget)
 
     def __iter__(self) -> Iterator[Provider]:
         return iter(self._all.values())
 
     @property
-    def enabled(self) -> list[Provider]:
+    def enabled(self) -> Sequence[Provider]:
         """Those that requests may go to."""
-        return [provider for provider in self if not provider.missing]
+        if self._enabled is None:
+            self._enabled = [provider for provider in self if not provider.missing]
+        return self._enabled
+
+    def doing(self, operation: Operation, model: str) -> Sequence[Provider]:
+        """Those that requests may go to and that are known to have a model for an operation."""
+        key = operation.name, model
+        if (found := self._doing.get(key)) is None:
+            found = [provider for provider in self.enabled if provider.does(operation, model)]
+            if found:  # callers choose the names: none but real ones are kept
+                self._doing[key] = found
+        return found
+
+    def _forget(self) -> None:
+        self._enabled = None
+        self._doing.clear()
 
     def get(self, name: str) -> Provider | None:
         """The provider with exactly this id."""
@@ -212,6 +238,15 @@ class Roster:
         folded = {provider_id.lower(): provider_id for provider_id in self._all}
         close = difflib.get_close_matches(name.lower()[:_MAX_NAME], folded, n=3, cutoff=0.5)
         return f" Did you mean {' or '.join(folded[item] for item in close)}?" if close else ""
+
+
+def _lacking(row: Row, key: str | None) -> str:
+    """What a row wants that only a restart can bring; empty where it has all."""
+    if row.key_env and not row.key_optional and not key:
+        return f"set {row.key_env}"
+    if row.base_url_env and not row.base_url:
+        return f"set {row.base_url_env}"
+    return ""
 
 
 def _unlike(name: str, other: str) -> int:

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, overload
+
+import msgspec
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
@@ -26,8 +26,7 @@ from server.routing.trial import Trial
 _P95 = 0.95
 
 
-@dataclass(slots=True)
-class _Call:
+class _Call(msgspec.Struct):
     """A call that is looking for its answer: who is left to ask, in order."""
 
     request: Request
@@ -36,11 +35,10 @@ class _Call:
     left: deque[Candidate]
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(msgspec.Struct):
     """A trial that has given its first content, after so many seconds."""
 
-    trial: Trial[Any]
+    trial: Trial
     first: Any
     took: float
 
@@ -78,15 +76,18 @@ class Router:
     async def answer(self, request: GenerateImagesRequest, journal: Journal) -> GenerateImagesResponse: ...
     async def answer(self, request: Request, journal: Journal) -> Answer:
         """Answers whole; images in base64 where the request says so."""
-        async with self._admitted(request, journal):
+        await self._admit(request, journal)
+        try:
             found = await self._find(request, journal, stream=False)
             answer: Answer = found.first
             found.trial.succeeded()
             await found.trial.close()
+        finally:
+            self._calls.leave()
         journal.done()
         if not isinstance(answer, GenerateImagesResponse):
             journal.used(answer.usage)
-        answer.routing.CopyFrom(journal.routing())
+        journal.tell(answer.routing)
         return answer
 
     @overload
@@ -99,16 +100,17 @@ class Router:
     ) -> AsyncGenerator[TextCompletion, None]: ...
     async def stream(self, request: StreamRequest, journal: Journal) -> AsyncGenerator[Chunk, None]:
         """Answers in chunks. Raises before the first chunk or after any."""
-        async with self._admitted(request, journal):
+        await self._admit(request, journal)
+        try:
             found = await self._find(request, journal, stream=True)
-            trial: Trial[Chunk] = found.trial
+            trial, chunk = found.trial, found.first
             try:
-                chunk: Chunk | None = found.first
-                found.first.routing.CopyFrom(journal.routing())
-                while chunk is not None:
+                journal.tell(chunk.routing)
+                _note_end(chunk, trial, journal)
+                yield chunk
+                async for chunk in trial.rest:
                     _note_end(chunk, trial, journal)
                     yield chunk
-                    chunk = await anext(trial.rest, None)
                 trial.succeeded()
             except AttemptFailed as error:
                 trial.failed(error)
@@ -120,12 +122,15 @@ class Router:
                 raise journal.ended(trial.candidate, error, trial.took) from None
             finally:
                 await trial.close()
+        finally:
+            self._calls.leave()
 
-    @asynccontextmanager
-    async def _admitted(self, request: Request, journal: Journal) -> AsyncIterator[None]:
-        """Holds one of the places of the worker. Raises `RateLimited` where there is none."""
+    async def _admit(self, request: Request, journal: Journal) -> None:
+        """Takes one of the places of the worker. Raises `RateLimited` where there is none."""
         if request.HasField("timeout"):
             journal.limit(request.timeout)
+        if self._calls.enter_now():
+            return
         try:
             await self._calls.enter(journal.deadline)
         except Full:
@@ -136,10 +141,6 @@ class Router:
             ) from None
         except TimeoutError:
             raise DeadlinePassed("The deadline passed before it was the call's turn.") from None
-        try:
-            yield
-        finally:
-            self._calls.leave()
 
     async def _find(self, request: Request, journal: Journal, *, stream: bool) -> _Found:
         """Asks until somebody gives content."""
@@ -201,7 +202,7 @@ class Router:
         """Asks a candidate; gives what it found, or after how many seconds to ask it again, if at all."""
         journal = call.journal
         journal.check()
-        trial: Trial[Any] = Trial(candidate, call.request, journal, stream=call.stream, again=tries > 0)
+        trial = Trial(candidate, call.request, journal, stream=call.stream, again=tries > 0)
         try:
             first = await trial.first(self._board)
         except AttemptFailed as error:
@@ -231,7 +232,7 @@ class Router:
         return pause if pause is not None and candidate.provider.retries.spend() else None
 
 
-def _note_end(chunk: Chunk, trial: Trial[Chunk], journal: Journal) -> None:
+def _note_end(chunk: Chunk, trial: Trial, journal: Journal) -> None:
     """Tells the total with the last chunk, or the last two, where the usage comes alone."""
     if trial.progress is not None and trial.progress.complete and _ends(chunk):
         journal.done()

@@ -1,13 +1,13 @@
 """A trial: one attempt from its admission to its end, with all that is held for it meanwhile."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from server.errors import AttemptFailed, DeadlinePassed, InterferenceError
 from server.operations import Answer, Chunk, Request
 from server.routing import attempt
 from server.routing.attempt import Progress
-from server.routing.bounds import AGAIN, Full
+from server.routing.bounds import AGAIN, Bound, Full
 from server.routing.health import Board
 from server.routing.journal import Journal
 from server.routing.plan import Candidate
@@ -16,11 +16,17 @@ from server.routing.ticket import Ticket
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-T = TypeVar("T", bound=Answer | Chunk)
 
+class Trial:
+    """Asks one candidate. `first` begins it, `rest` gives what follows; it must be closed in any case.
 
-class Trial(Generic[T]):
-    """Asks one candidate. `first` begins it, `rest` gives what follows; it must be closed in any case."""
+    `progress` is that of a stream, None where a whole answer is asked for.
+    """
+
+    __slots__ = (
+        *("_again", "_entered", "_journal", "_patience", "_request", "_ticket"),
+        *("candidate", "ends_at", "progress", "rest"),
+    )
 
     def __init__(
         self, candidate: Candidate, request: Request, journal: Journal, *, stream: bool, again: bool = False
@@ -34,7 +40,7 @@ class Trial(Generic[T]):
         self._entered = False
         self.ends_at: float | None = None  # when its limit passes
         self._patience = 0.0  # seconds for a connection, where the caller gives less
-        self.rest: AsyncGenerator[T, None]
+        self.rest: AsyncGenerator[Chunk, None]  # of a stream, once it is called
 
     @property
     def took(self) -> float | None:
@@ -44,16 +50,19 @@ class Trial(Generic[T]):
     @property
     def _called(self) -> Ticket | None:
         """The ticket, where the provider was called."""
-        return self._ticket if self.took is not None else None
+        ticket = self._ticket
+        return ticket if ticket is not None and ticket.was_called else None
 
-    async def first(self, board: Board) -> T:
+    async def first(self, board: Board) -> Answer | Chunk:
         """Gives the first chunk of a stream, when there is content; or the whole answer.
 
         Raises `AttemptFailed`, also where the provider is not to be asked now, and what ends the call.
         """
-        provider = self.candidate.provider
-        self._ticket = await self._admitted(board, *self.candidate.identity)
-        await self._enter()
+        provider, key = self.candidate.provider, self.candidate.identity
+        self._ticket = board.admit_now(*key) or await self._admitted(board, *key)
+        if not provider.bound.enter_now():
+            await self._enter(provider.bound)
+        self._entered = True
         self._ticket.called(whole=self.progress is None)
         if not self._again:
             provider.retries.earn()
@@ -62,26 +71,23 @@ class Trial(Generic[T]):
             self._patience = provider.row.limits.connect
         self.ends_at = asyncio.get_running_loop().time() + limits.total
         deadline = self._journal.deadline
+        first: Answer | Chunk
         if self.progress is None:
-            self.rest = attempt.whole(self.candidate, self._request, limits, deadline)
+            first = await attempt.whole(self.candidate, self._request, limits, deadline)
         else:
-            chunks = attempt.chunks(self.candidate, self._request, limits, deadline, self.progress)
-            self.rest = cast("AsyncGenerator[T, None]", chunks)
-        first = await anext(self.rest)
+            self.rest = attempt.chunks(self.candidate, self._request, limits, deadline, self.progress)
+            first = await anext(self.rest)
         self._ticket.content()
         return first
 
     async def _admitted(self, board: Board, provider: str, model: str) -> Ticket:
-        if (ticket := board.admit_now(provider, model)) is not None:
-            return ticket
         try:
             async with asyncio.timeout_at(self._journal.deadline):
                 return await board.admit(provider, model)
         except TimeoutError:
             raise DeadlinePassed("The deadline passed before the provider was asked.") from None
 
-    async def _enter(self) -> None:
-        bound = self.candidate.provider.bound
+    async def _enter(self, bound: Bound) -> None:
         try:
             await bound.enter(self._journal.deadline)
         except Full:
@@ -89,7 +95,6 @@ class Trial(Generic[T]):
             raise AttemptFailed("overloaded", told, retry_after=AGAIN) from None
         except TimeoutError:
             raise DeadlinePassed("The deadline passed before it was the request's turn.") from None
-        self._entered = True
 
     def succeeded(self) -> None:
         """The answer is whole."""
@@ -120,7 +125,7 @@ class Trial(Generic[T]):
     async def close(self) -> None:
         """Ends it, and with it the call to the provider."""
         try:
-            if self._called is not None:
+            if self.progress is not None and self._called is not None:
                 await self.rest.aclose()
         finally:
             if self._entered:

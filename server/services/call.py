@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,30 +80,39 @@ def _seconds(given: str) -> float:
     return seconds
 
 
-@contextmanager
-def bounded(journal: Journal) -> Iterator[None]:
+class bounded:  # noqa: N801 - reads as the function that it stands for
     """Cancels a stream whose time is over: while a reader does not read, nobody looks at the clock."""
-    task = asyncio.current_task()
-    if journal.ends_at is None or task is None:
-        yield
-        return
-    timer = asyncio.get_running_loop().call_at(journal.ends_at + _STALLED, task.cancel, STALLED)
-    try:
-        yield
-    finally:
-        timer.cancel()
 
+    __slots__ = ("_timer", "_until")
 
-@contextmanager
-def ending() -> Iterator[None]:
-    """Makes an error for the caller of the server's end, which comes as a cancellation."""
-    try:
-        yield
-    except asyncio.CancelledError as error:
+    def __init__(self, journal: Journal) -> None:
+        self._until = journal.ends_at
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
         task = asyncio.current_task()
-        if task is None or error.args != (ENDING,):
-            raise
-        task.uncancel()
+        if self._until is not None and task is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(self._until + _STALLED, task.cancel, STALLED)
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+class ending:  # noqa: N801 - the same
+    """Makes an error for the caller of the server's end, which comes as a cancellation."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing is to be done before."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if not isinstance(error, asyncio.CancelledError) or error.args != (ENDING,):
+            return
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
         raise Unavailable("The server is being stopped. Try again.", reason="stopping") from None
 
 

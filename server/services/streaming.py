@@ -6,15 +6,22 @@ from typing import TypeVar
 
 from server.operations import Chunk
 from server.services import call
+from server.services.call import Call
 from server.services.failure import as_interference, response
 
 C = TypeVar("C", bound=Chunk)
 
 
-async def told(chunks: AsyncGenerator[C, None], kind: type[C]) -> AsyncGenerator[C, None]:
+def told(chunks: AsyncGenerator[C, None], kind: type[C]) -> AsyncGenerator[C, None]:
     """Gives the chunks on. Over gRPC, and before the first chunk, a failure is the call's status."""
     running = call.current()
-    rest, started = running.rest, False
+    return _to_the_end(chunks, kind, running) if running.rest else chunks
+
+
+async def _to_the_end(
+    chunks: AsyncGenerator[C, None], kind: type[C], running: Call
+) -> AsyncGenerator[C, None]:
+    started = False
     try:
         with call.ending():
             async with aclosing(chunks):
@@ -22,7 +29,7 @@ async def told(chunks: AsyncGenerator[C, None], kind: type[C]) -> AsyncGenerator
                     started = True
                     yield chunk
     except Exception as error:
-        if not (rest and started):
+        if not started:
             raise
         running.error = as_interference(error)
         failed = response(running.error)
@@ -33,5 +40,4 @@ async def told(chunks: AsyncGenerator[C, None], kind: type[C]) -> AsyncGenerator
             attempts=failed.attempts,
         )
         return
-    if rest:
-        yield kind()  # the edge makes `data: [DONE]` of it
+    yield kind()  # the edge makes `data: [DONE]` of it

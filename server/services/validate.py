@@ -43,18 +43,17 @@ def chat(request: CreateCompletionRequest) -> None:
         raise _wrong("messages", "is required: a list of at least one message")
     if len(request.messages) > _MAX_MESSAGES:
         raise _wrong("messages", f"must be at most {_MAX_MESSAGES}")
-    if sum(len(message.content) for message in request.messages) > _MAX_PARTS:
+    contents = [message.content for message in request.messages]
+    if sum(map(len, contents)) > _MAX_PARTS:
         raise _wrong("messages", f"must hold at most {_MAX_PARTS} parts")
     if len(request.tools) > _MAX_TOOLS:
         raise _wrong("tools", f"must be at most {_MAX_TOOLS}")
     for index, message in enumerate(request.messages):
-        where = f"messages[{index}]"
         if not message.role:
-            raise _wrong(f"{where}.role", "is required")
-        for number, part in enumerate(message.content):
-            _part(part, f"{where}.content[{number}]")
-    for number, part in enumerate(request.prediction.content):
-        _part(part, f"prediction.content[{number}]")
+            raise _wrong(f"messages[{index}].role", "is required")
+        _parts(contents[index], "messages", index)
+    if request.HasField("prediction"):
+        _parts(request.prediction.content, "prediction")
     if request.HasField("n") and not 1 <= request.n <= _MAX_CHOICES:
         raise _wrong("n", f"must be 1 to {_MAX_CHOICES}")
     _texts(request)
@@ -164,8 +163,17 @@ def _seconds(message: Any, name: str, where: str, least: float = _LEAST) -> None
         raise _wrong(where, f"must be {least:g} to {MAX_TIMEOUT:g} seconds")
 
 
-def _part(part: ContentPart, where: str) -> None:
-    given = [field.name for field, _ in part.ListFields() if field.name in _CONTENT]
+def _parts(parts: Sequence[ContentPart], name: str, index: int | None = None) -> None:
+    for number, part in enumerate(parts):
+        given = part.ListFields()
+        if len(given) == 1 and given[0][0].name in _CONTENT:
+            continue  # as most are
+        where = name if index is None else f"{name}[{index}]"
+        _part(part, [field.name for field, _ in given], f"{where}.content[{number}]")
+
+
+def _part(part: ContentPart, names: list[str], where: str) -> None:
+    given = [name for name in names if name in _CONTENT]
     if len(given) > 1:
         raise _wrong(where, f"must hold one of {', '.join(given)}")
     if not given and not part.extra_json:

@@ -106,6 +106,8 @@ async def answer_as(model: str, context: Context) -> None:
         await context.abort(ABORTED, "x", trailing_metadata=not_modified)
     if model == "told":
         await context.send_initial_metadata((*TOLD, OTHER))
+    if model.startswith("told behind"):
+        context.set_trailing_metadata((*TOLD, OTHER))
     if model == "failed":
         await context.abort(UNAVAILABLE, "x", trailing_metadata=(details, TOLD[-1], OTHER))
     if model == "slow":
@@ -123,7 +125,10 @@ class Chat(chat_pb2_grpc.ChatServicer):
     ) -> completion_pb2.ChatCompletion:
         self.calls.add(request, context)
         await answer_as(request.model, context)
-        return completion_pb2.ChatCompletion(id="1", object="chat.completion", model=request.model)
+        system = "x" * 200_000 if request.model.endswith("a large answer") else None
+        return completion_pb2.ChatCompletion(
+            id="1", object="chat.completion", model=request.model, system_fingerprint=system
+        )
 
     async def StreamCompletion(  # noqa: N802
         self, request: chat_pb2.CreateCompletionRequest, context: Context

@@ -93,7 +93,7 @@ done-early            -             -      -      lost    lost    lost    -
 no-done               -             -      -      -       -       -       whole
 later-content         -             -      -      -       -       -       whole
 content-after-done    -             -      -      -       -       -       whole
-roles-in-a-flood      -             -      -      broken  -       broken|time whole
+roles-in-a-flood      -             -      -      broken|time - broken|time whole
 roles                 -             -      -      time    time    time    whole
 comments              -             -      -      time    time    time    whole
 other-choice          -             -      -      -       -       broken  whole

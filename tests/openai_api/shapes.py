@@ -294,29 +294,32 @@ def spare(answer: Any) -> Any:
 
 
 def joined(chunks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Chunks with those joined that follow each other and hold nothing but text of one choice.
+    """Chunks with those joined that follow each other and hold text, or thoughts, of one choice alone.
 
     Such texts may arrive together, and leave as one.
     """
     out: list[dict[str, Any]] = []
     for chunk in chunks:
-        text, before = _text(chunk), _text(out[-1]) if out else None
-        if text is not None and before is not None and _with_text(out[-1], text) == chunk:
-            out[-1] = _with_text(out[-1], before + text)
+        said, before = _said(chunk), _said(out[-1]) if out else None
+        if said and before and said[0] == before[0] and _saying(out[-1], *said) == chunk:
+            out[-1] = _saying(out[-1], said[0], before[1] + said[1])
         else:
             out.append(chunk)
     return out
 
 
-def _text(chunk: dict[str, Any]) -> str | None:
+def _said(chunk: dict[str, Any]) -> tuple[str, str] | None:
+    """What kind of text a chunk holds, if it holds nothing else, and the text."""
     match chunk:
         case {"choices": [{"delta": {"content": str() as text, **rest}}]} if not rest:
-            return text
+            return "content", text
+        case {"choices": [{"delta": {"reasoning": str() as text, **rest}}]} if not rest:
+            return "reasoning", text
     return None
 
 
-def _with_text(chunk: dict[str, Any], text: str) -> dict[str, Any]:
-    return {**chunk, "choices": [{**chunk["choices"][0], "delta": {"content": text}}]}
+def _saying(chunk: dict[str, Any], kind: str, text: str) -> dict[str, Any]:
+    return {**chunk, "choices": [{**chunk["choices"][0], "delta": {kind: text}}]}
 
 
 def _says_nothing(value: Any, node: Node) -> bool:

@@ -165,6 +165,18 @@ def test_what_a_struct_cannot_hold_is_kept_as_text(raw: bytes, kept: str | None)
     assert "1" in text
 
 
+def test_an_empty_object_is_there() -> None:
+    answer = forms.lift(ChatCompletion, {"usage": {}, "choices": [{"message": {}}, {}]})
+    assert answer.HasField("usage")
+    assert [choice.HasField("message") for choice in answer.choices] == [True, False]
+
+
+def test_a_member_that_is_said_twice_is_kept() -> None:
+    raw = {"choices": [{"delta": {"reasoning": "a", "reasoning_content": "b"}}]}
+    delta = forms.lift(ChatCompletionChunk, raw, (("reasoning_content", "reasoning"),)).choices[0].delta
+    assert (delta.reasoning, delta.extra["reasoning_content"]) == ("a", "b")
+
+
 def test_another_spelling_is_read_under_the_contracts_name() -> None:
     raw = {"choices": [{"delta": {"reasoning_content": "Hm"}}]}
     chunk = forms.lift(ChatCompletionChunk, raw, (("reasoning_content", "reasoning"),))
@@ -205,6 +217,14 @@ def test_nothing_that_an_upstream_says_can_raise(raw: dict[str, Any]) -> None:
             "Expected `object`",
             id="within a list of a list",
         ),
+        pytest.param(
+            {"messages": [{"role": "user"}, {"content": [{"text": "a"}]}]},
+            "messages[1].role",
+            "is required",
+            id="what an inner message needs",
+        ),
+        pytest.param({"temperature": float("nan")}, "temperature", "must be a number", id="no number"),
+        pytest.param({"logit_bias": {"5": float("inf")}}, "logit_bias", "must hold numbers", id="in a map"),
     ],
 )
 def test_a_wrong_json_text_is_found_and_named(fields: dict[str, Any], where: str, fault: str) -> None:

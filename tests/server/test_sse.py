@@ -1,4 +1,4 @@
-"""Server-sent events, against a reading of the whole text at once."""
+"""Server-sent events, against a reading of the whole text at once, line by line."""
 
 import pytest
 from hypothesis import given
@@ -32,6 +32,10 @@ def read(blocks: list[bytes], limit: int = LIMIT) -> list[bytes]:
         pytest.param(b"data: a", [b"a"], id="the end within a line"),
         pytest.param(b"data: a\n", [b"a"], id="the end before the blank line"),
         pytest.param(b"database: a\n\n", [], id="a field that begins alike"),
+        pytest.param(b"data: a\nx\n", [b"a"], id="two lines and no blank one"),
+        pytest.param(b"data: a\rid: 1\n\n", [b"a"], id="a CR among LFs"),
+        pytest.param(b"data: a\n\n\ndata: b\n\n", [b"a", b"b"], id="two blank lines"),
+        pytest.param(b"data: a\n\ndata: b\n\nid: 1", [b"a", b"b"], id="another field at the end"),
         pytest.param(b"", [], id="nothing"),
     ],
 )
@@ -39,25 +43,47 @@ def test_events_are_read_as_the_standard_says(text: bytes, events: list[bytes]) 
     assert read([text]) == events
 
 
+def test_an_event_goes_on_in_the_next_block() -> None:
+    assert read([b"data: a\n", b"data: b\n\ndata: c\n\n"]) == [b"a\nb", b"c"]
+
+
 lines = st.sampled_from(
     [b"data: a", b"data: ", b"data:\xc3\xa4 \xe2\x82\xac", b": c", b"event: e", b"", b"", b"x", b"\xff"]
 )
-texts = st.lists(st.tuples(lines, st.sampled_from([b"\n", b"\r\n", b"\r"]))).map(
+ends = st.sampled_from([b"\n", b"\r\n", b"\r"])
+texts = st.lists(st.tuples(lines, ends)).map(lambda pairs: b"".join(line + end for line, end in pairs))
+plain_texts = st.lists(st.tuples(lines, st.sampled_from([b"\n\n", b"\n\n", b"\n"]))).map(
     lambda pairs: b"".join(line + end for line, end in pairs)
 )
 
 
-@given(text=texts, data=st.data())
+@given(text=texts | plain_texts, data=st.data())
 def test_events_do_not_depend_on_where_the_bytes_are_split(text: bytes, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(text))).map(sorted))
     blocks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    assert read(blocks) == read([text])
+    assert read(blocks) == read([text]) == line_by_line(text)
+
+
+def line_by_line(text: bytes) -> list[bytes]:
+    """The events of a whole text, as the standard says it; with the last, where its blank line lacks."""
+    events: list[bytes] = []
+    data: list[bytes] = []
+    for line in [*text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"), b""]:
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            data.append(value.removeprefix(b" "))
+        elif not line and data:
+            events.append(b"\n".join(data))
+            data = []
+    return events
 
 
 @pytest.mark.parametrize(
     "blocks",
     [
         pytest.param([b"data: " + b"a" * LIMIT * 2], id="a line without an end"),
+        pytest.param([b"data: " + b"a" * LIMIT * 2 + b"\n\n"], id="a line that ends too late"),
+        pytest.param([b"data: a\n\ndata: b", *[b"b" * 10] * LIMIT], id="an event behind another"),
         pytest.param([b"data: aaaaaaaaaa\n"] * LIMIT, id="lines without an end"),
         pytest.param([b"a" * 10] * LIMIT, id="a line in small blocks"),
         pytest.param([b"data:\n"] * LIMIT, id="empty lines without an end"),

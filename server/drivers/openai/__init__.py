@@ -12,7 +12,7 @@ from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
 from server.drivers import failures
 from server.drivers.base import StreamTranslator, Target, Translator
-from server.drivers.openai import wire
+from server.drivers.openai import address, wire
 from server.drivers.openai.chat import ChatTranslator
 from server.drivers.openai.embeddings import EmbeddingsTranslator
 from server.drivers.openai.images import ImagesTranslator
@@ -44,7 +44,7 @@ class OpenAIDialect:
 
     def models_request(self, target: Target) -> HttpRequest:
         """GET /models."""
-        return HttpRequest("GET", wire.url(target, "models"), wire.headers(target))
+        return HttpRequest("GET", address.url(target.row, "models", target.model), wire.headers(target))
 
     def models(self, answer: HttpAnswer) -> list[str]:
         """`{"data": [{"id": ...}]}`, or at some servers the bare list."""

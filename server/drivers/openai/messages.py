@@ -13,6 +13,10 @@ _ID_LENGTH = 9
 
 def mend(body: dict[str, Any], profile: Profile) -> None:
     """Mends the messages and tools of a request's body in place."""
+    if not (profile.reasoning or profile.roles or profile.omits or profile.tool_call_ids):
+        for message in body["messages"]:
+            message.pop("reasoning", None)
+        return
     ids = re.compile(profile.tool_call_ids) if profile.tool_call_ids else None
     omitted = profile.omits.get("message", ())
     for message in body["messages"]:

@@ -9,7 +9,7 @@ from server.drivers.openai import calls
 from server.profile import Profile
 
 # Other spellings of the contract's `reasoning` (DeepSeek, vLLM, llama.cpp, xAI ...).
-SPELLINGS = (("reasoning_content", "reasoning"),)
+SPELLINGS = (("reasoning_content", "reasoning"), ("provider", ""))  # the latter is ours to say
 
 
 def mend(decoded: dict[str, Any], member: str, profile: Profile) -> None:
@@ -55,10 +55,10 @@ def _mend_call(call: dict[str, Any]) -> None:
         function["arguments"] = msgspec.json.encode(function["arguments"]).decode()
 
 
-def finished(choice: Choice | ChunkChoice, profile: Profile, *, called: bool) -> None:
-    """Says that tools were called, where a vendor says no more than that the answer has ended."""
+def finished(choice: Choice | ChunkChoice, profile: Profile) -> None:
+    """Says that tools were called, where a vendor says no more than that an answer with calls has ended."""
     ended = choice.HasField("finish_reason") and choice.finish_reason in ("", "stop")
-    if profile.finish_on_tools and called and ended:
+    if profile.finish_on_tools and ended:
         choice.finish_reason = "tool_calls"
 
 

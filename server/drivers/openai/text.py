@@ -35,9 +35,7 @@ class TextTranslator:
 class TextDecoder(StreamDecoder[TextCompletion]):
     """Reads the events of one stream of a text completion."""
 
-    def __init__(self, target: Target, *, include_usage: bool) -> None:
-        super().__init__(target, include_usage=include_usage)
-        self._id = f"cmpl-{uuid4().hex}"
+    _ids = "cmpl-"
 
     def _read(self, decoded: dict[str, Any]) -> TextCompletion:
         return _lift(decoded)

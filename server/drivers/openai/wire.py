@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
-from urllib.parse import quote, urlencode
 
 import msgspec
 from google.protobuf.message import Message
@@ -12,7 +11,7 @@ from google.protobuf.message import Message
 from server import forms
 from server.drivers import failures
 from server.drivers.base import Target
-from server.drivers.openai import reading
+from server.drivers.openai import address, reading, terms
 from server.errors import AttemptFailed
 from server.operations import Operation
 from server.transport import HttpAnswer, HttpRequest
@@ -20,22 +19,9 @@ from server.transport import HttpAnswer, HttpRequest
 M = TypeVar("M", bound=Message)
 _NONE: Mapping[str, str] = MappingProxyType({})
 BROKEN: Final = "broken_answer"
-# Where each operation is found below the base URL, where the row's profile does not say otherwise.
-_PATHS = {
-    "models": "models",
-    "chat": "chat/completions",
-    "text_completions": "completions",
-    "embeddings": "embeddings",
-    "images": "images/generations",
-}
-
-
-def url(target: Target, name: str) -> str:
-    """The address of an operation, or of the list of models."""
-    profile = target.row.profile
-    path = profile.paths.get(name, _PATHS[name]).replace("{model}", quote(target.model, safe=""))
-    query = f"?{urlencode(profile.query)}" if profile.query else ""
-    return f"{target.row.base_url.rstrip('/')}/{path}{query}"
+OWN: Final = (("provider", ""),)  # an upstream's own `provider` is not the contract's
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 def headers(target: Target) -> dict[str, str]:
@@ -49,14 +35,17 @@ def headers(target: Target) -> dict[str, str]:
 
 def post(target: Target, operation: Operation, body: dict[str, Any]) -> HttpRequest:
     """Asks for an operation."""
-    sent = {**headers(target), "content-type": "application/json"}
-    return HttpRequest("POST", url(target, operation.name), sent, msgspec.json.encode(body))
+    row = target.row
+    url = terms.of(row, operation).url or address.url(row, operation.name, target.model)
+    sent = headers(target)
+    sent["content-type"] = "application/json"
+    return HttpRequest("POST", url, sent, _encode(body))
 
 
 def decode(body: bytes) -> Any:
     """Reads JSON. Raises `AttemptFailed` for what is none."""
     try:
-        return msgspec.json.decode(body)
+        return _decode(body)
     except forms.JSON_FAULTS:
         raise AttemptFailed(BROKEN, "answered with something that is not JSON") from None
 
@@ -64,7 +53,7 @@ def decode(body: bytes) -> Any:
 def try_decode(body: bytes) -> Any:
     """Reads JSON; None for what is none."""
     try:
-        return msgspec.json.decode(body)
+        return _decode(body)
     except forms.JSON_FAULTS:
         return None
 
@@ -91,26 +80,31 @@ def read(
     return decoded
 
 
-def lift(message_type: type[M], decoded: dict[str, Any], spellings: forms.Spellings = ()) -> M:
+def lift(message_type: type[M], decoded: dict[str, Any], spellings: forms.Spellings = OWN) -> M:
     """Reads an object into a message; `provider` is ours to say, an upstream's own goes to `extra`."""
     try:
-        return forms.lift(message_type, decoded, (*spellings, ("provider", "")))
+        return forms.lift(message_type, decoded, spellings)
     except forms.JSON_FAULTS:
         raise AttemptFailed(BROKEN, "answered with JSON that is nested beyond reason") from None
 
 
 def check_choices(completion: Any, member: str) -> None:
     """Numbers an answer's choices. Raises `AttemptFailed` where there are none, or they lack `member`."""
-    if not completion.choices or not all(choice.HasField(member) for choice in completion.choices):
+    if not number(completion, member):
         raise AttemptFailed(BROKEN, "answered without choices, or with some of another shape")
-    number(completion)
 
 
-def number(message: Any) -> None:
-    """Gives the choices their places where the upstream does not."""
+def number(message: Any, member: str = "") -> bool:
+    """Gives the choices their places where the upstream does not. Whether there are any, and all have
+    `member`, if that is said.
+    """
+    index = -1
     for index, choice in enumerate(message.choices):
+        if member and not choice.HasField(member):
+            return False
         if not choice.HasField("index"):
             choice.index = index
+    return index >= 0
 
 
 def complete(message: Any, target: Target) -> None:

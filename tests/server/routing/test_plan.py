@@ -354,3 +354,23 @@ async def test_who_refused_its_key_is_not_enabled_but_still_planned() -> None:
     a = roster.named("A")
     assert (a.enabled, a.reason, a.missing) == (False, "it refused to answer without a key (401)", "")
     assert planned(roster, model="m")[0] == "A/m"
+
+
+def test_who_learns_of_other_models_is_asked_for_those_from_then_on() -> None:
+    roster = Roster([provider("A"), provider("B", discover=True, models=(), discovered=("m", "old"))])
+    assert planned(roster, model="m") == ["A/m", "B/m"]
+    assert planned(roster, model="old") == ["B/old"]
+    roster.named("B").learn(("new",))
+    assert planned(roster, model="m") == ["A/m"]
+    assert planned(roster, model="new") == ["B/new"]
+    with pytest.raises(NotFound):
+        plan.make(CreateCompletionRequest(model="old"), roster)
+
+
+def test_who_cannot_be_reached_is_asked_by_nobody_until_it_can() -> None:
+    roster = Roster([provider("A"), provider("B", probe=True)])
+    asked = []
+    for why in ("", "nothing answers", ""):
+        roster.named("B").unreachable = why
+        asked.append(planned(roster, model="m"))
+    assert asked == [["A/m", "B/m"], ["A/m"], ["A/m", "B/m"]]

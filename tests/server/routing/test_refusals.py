@@ -16,7 +16,7 @@ from server.rows import Row
 
 def refused(request: Request, refuses: dict[str, Any] | None = None, **row: Any) -> list[str]:
     made = Row(id="A", driver="openai", profile=Profile(refuses=refuses or {}), **row)
-    return [str(found) for found in refusals.of(made, request, operations.of(request))]
+    return [str(found) for found in refusals.of(made, refusals.asked(request, operations.of(request)))]
 
 
 def chat(**fields: Any) -> CreateCompletionRequest:

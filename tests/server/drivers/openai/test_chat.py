@@ -61,6 +61,11 @@ def test_parameters_are_sent_as_the_row_says(
     assert {key: got[key] for key in got if key not in ("model", "messages")} == expected
 
 
+def test_rows_that_are_alike_but_in_what_they_take_are_kept_apart() -> None:
+    taken = [body(chat(seed=1), params=params, unsupported="drop") for params in (["seed"], [])] * 2
+    assert ["seed" in asked for asked in taken] == [True, False, True, False]
+
+
 def test_a_stream_asks_for_usage_where_the_caller_did() -> None:
     request = chat(stream_options={"include_usage": True})
     assert body(request, stream=True)["stream_options"] == {"include_usage": True}

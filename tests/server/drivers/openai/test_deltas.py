@@ -1,16 +1,23 @@
 """Joining texts that arrived together: the same answer in fewer chunks."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.drivers.openai.deltas import joined
+from server.drivers.openai import deltas
 
 Chunk = dict[str, Any]
+
+
+def joined(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+    """Joins the texts of chunks."""
+    for piece in deltas.joined(map(deltas.apart, chunks)):
+        rest: Any = piece.rest
+        yield deltas.together(piece, rest)
 
 
 def text(content: str, index: int = 0, **more: Any) -> Chunk:

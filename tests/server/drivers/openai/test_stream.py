@@ -144,11 +144,154 @@ def test_the_role_is_said_once() -> None:
     assert [chunk.choices[0].delta.HasField("role") for chunk in chunks] == [True, False]
 
 
+def test_a_role_is_the_upstreams() -> None:
+    said = [event(choices=[{"index": 0, "delta": {"role": "model", "content": word}}]) for word in "ab"]
+    chunks: Any = decoder().feed(said)
+    assert [chunk.choices[0].delta.role for chunk in chunks] == ["model", ""]
+
+
 def test_texts_that_arrive_together_leave_together() -> None:
     events = [event(id="1", choices=[{"index": 0, "delta": {"content": word}}]) for word in "abc"]
     chunk = feed(decoder(), *events)
     assert chunk is not None
     assert chunk.choices[0].delta.content == "abc"
+
+
+FIRST = event(id="1", created=1, model="m", choices=[{"index": 0, "delta": {"role": "assistant"}}])
+words = st.text(max_size=4)
+values = words | st.sampled_from(
+    [
+        *(None, 0, 1, -1, 1.0, 2**31, 2**32, True, "", "error", "stop", "assistant"),
+        *([], {}, [None], {"content": "a"}, {"total_tokens": 3}),
+        [{"index": 0, "id": "c", "function": {"name": "f"}}],
+        [{"type": "text", "text": "a", "id": "p"}],  # without an id a call gets one of chance
+    ]
+)
+
+
+def changed(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    """A member that is otherwise, or none."""
+    return st.dictionaries(st.sampled_from(names), values, max_size=1)
+
+
+def chunk_of(place: int, kind: str, text: str, *changes: dict[str, Any]) -> dict[str, Any]:
+    """A chunk of plain text, with changes of itself, of its choice and of its delta."""
+    chunk, choice, delta = changes
+    plain = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    return plain | {"choices": [{"index": place, "delta": {kind: text} | delta} | choice]} | chunk
+
+
+chunks = st.builds(
+    chunk_of,
+    st.integers(0, 1),
+    st.sampled_from(["content", "content", "reasoning", "reasoning_content"]),
+    words,
+    changed(
+        *("id", "object", "created", "model", "provider", "system_fingerprint", "service_tier", "usage"),
+        *("obfuscation", "error", "choices", "more"),
+    ),
+    changed("index", "delta", "finish_reason", "logprobs", "more"),
+    changed(
+        *("content", "reasoning", "reasoning_content", "role", "refusal", "tool_calls", "function_call"),
+        "more",
+    ),
+)
+
+
+def told(reader: ChunkDecoder, *events: bytes) -> tuple[list[Any], str]:
+    """What comes of events, and the cause of the failure that ends them."""
+    got: list[Any] = []
+    try:
+        got.extend(reader.feed(events))
+    except AttemptFailed as failed:
+        return got, failed.cause
+    return got, ""
+
+
+@given(st.lists(chunks, max_size=4))
+def test_an_event_of_plain_text_means_the_same_as_any_other(said: list[dict[str, Any]]) -> None:
+    reader, other = (decoder(stream_options={"include_usage": True}) for _ in range(2))
+    feed(reader, FIRST)
+    feed(other, FIRST)
+    for chunk in said:
+        # A member of nothing says nothing, but is not one of an event of plain text.
+        assert told(reader, event(**chunk)) == told(other, event(**chunk, nothing=None))
+    assert list(reader.end()) == list(other.end())
+
+
+def texts(got: list[Any], name: str) -> dict[int, str]:
+    """What each choice said, and what it ended with."""
+    said: dict[int, str] = {}
+    for chunk in got:
+        for choice in chunk.choices:
+            said[choice.index] = said.get(choice.index, "") + getattr(choice.delta, name)
+    return said
+
+
+@given(said=st.lists(chunks), data=st.data())
+def test_however_events_arrive_the_answer_is_the_same(
+    said: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    events = [FIRST, *(event(**chunk) for chunk in said)]
+    cut = data.draw(st.integers(0, len(events)))
+    reader, single = decoder(), decoder()
+    got, cause = told(reader, *events[:cut])
+    if not cause:
+        more, cause = told(reader, *events[cut:])
+        got += more
+    want: list[Any] = []
+    for one in events:
+        more, failed = told(single, one)
+        want += more
+        if failed:
+            break
+    else:
+        failed = ""
+    assert cause == failed
+    assert len(got) <= len(want)
+    for name in ("content", "reasoning"):
+        assert texts(got, name) == texts(want, name)
+    plain = [chunk for chunk in want if is_more_than_text(chunk)]
+    assert [chunk for chunk in got if is_more_than_text(chunk)] == plain
+
+
+def is_more_than_text(chunk: Any) -> bool:
+    choice = chunk.choices[0] if len(chunk.choices) == 1 else None
+    return choice is None or bool(
+        choice.delta.tool_calls or choice.delta.HasField("role") or choice.HasField("finish_reason")
+    )
+
+
+@pytest.mark.parametrize(
+    ("deltas", "said"),
+    [
+        pytest.param([{"content": "a"}, {"content": "b"}], ["ab"], id="content"),
+        pytest.param(
+            [{"reasoning_content": "a", "content": None}, {"reasoning_content": "b", "content": None}],
+            ["ab"],
+            id="reasoning",
+        ),
+        pytest.param([{"reasoning": "a"}, {"reasoning_content": "b"}], ["ab"], id="by either name"),
+        pytest.param([{"reasoning": "a"}, {"content": "b"}], ["a", "b"], id="not one with the other"),
+        pytest.param(
+            [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}],
+            ["ab"],
+            id="with a role that was said",
+        ),
+    ],
+)
+def test_texts_of_a_kind_leave_together(deltas: list[dict[str, Any]], said: list[str]) -> None:
+    reader = decoder()
+    feed(reader, FIRST)
+    got: Any = list(reader.feed([event(choices=[{"index": 0, "delta": delta}]) for delta in deltas]))
+    assert [c.choices[0].delta.reasoning + c.choices[0].delta.content for c in got] == said
+    assert not any(chunk.choices[0].delta.HasField("role") for chunk in got)
+
+
+def test_padding_is_kept_and_keeps_nothing_apart() -> None:
+    words = [event(choices=[TEXT], obfuscation=padding) for padding in ("x", "yz")]
+    chunk = feed(decoder(), *words)
+    assert (chunk.choices[0].delta.content, chunk.extra["obfuscation"]) == ("aa", "x")
 
 
 def test_what_arrived_before_a_fault_is_given_before_it() -> None:
@@ -173,6 +316,7 @@ def test_the_last_event_is_known() -> None:
         pytest.param(event(error={"message": "x", "code": 429}), "rate_limited", id="a 429"),
         pytest.param(event(error="overloaded"), "broken_answer", id="an error as text"),
         pytest.param(event(object="error", message="x"), "broken_answer", id="vLLM's error"),
+        pytest.param(event(object="error", choices=[TEXT]), "broken_answer", id="an error beside a text"),
         pytest.param(event(object="Error", message="x"), "broken_answer", id="Mistral's error"),
         pytest.param(event(message="x", type="t", code="c"), "broken_answer", id="Cerebras' error"),
         pytest.param(b'[{"error": {"code": 503, "message": "x"}}]', "server_error", id="Gemini's error"),
