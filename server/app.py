@@ -10,7 +10,7 @@ from typing import cast
 
 import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from interference.v1 import (
     chat_pb2,
@@ -151,9 +151,9 @@ async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[
         add_MessagesServicer_to_server(Messages(router), named)
         add_ImagesServicer_to_server(Images(router, media, settings.public_url), named)
         checks = await _add_health(server)
-        reflection.enable_server_reflection(
-            (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-        )
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflected = reflection.aio.ReflectionServicer(names)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, named)
         bound = server.add_insecure_port(address(settings.host, order.port))
         if order.socket:
             server.add_insecure_port(f"unix:{order.socket}")

@@ -21,9 +21,9 @@ from server.peers import Hub, Member
 _START = 30.0  # seconds in which a process must be ready
 _WORDS = 5.0  # seconds that a worker has beyond that time and the grace time, for its last words
 _KILL = 5.0  # seconds after which one that was asked to end is killed
-# How gRPC runs in a worker, where the environment does not say otherwise. Its event engine reads the
-# connections of a server on a pool of threads of its own, which costs a call some 40 us more than the thread
-# that waits for calls anyway. https://github.com/grpc/grpc/blob/master/doc/environment_variables.md
+# How gRPC runs in a worker, where the environment does not say otherwise. Its event engine reads a server's
+# connections on a pool of threads, which costs a call some 40 us more than the thread that waits for calls
+# anyway. https://github.com/grpc/grpc/blob/master/doc/environment_variables.md
 _GRPC = {"GRPC_VERBOSITY": "ERROR", "GRPC_EXPERIMENTS": "-event_engine_listener"}
 
 
