@@ -354,17 +354,14 @@ def _address(url: str) -> _Address:
         if parts.scheme == "http+unix":
             origin = Origin("localhost", 0, tls=False, path=unquote(parts.netloc))
             return _Address(origin, _target(parts), "Host: localhost\r\n")
-        host, port = parts.hostname or "", parts.port
+        named = parts.netloc.rpartition("@")[2].encode("idna").decode()
+        host, port = urlsplit(f"//{named}").hostname or "", parts.port
         if parts.scheme not in ("http", "https") or not host:
             raise ValueError
-        host.encode("idna" if not host.isascii() else "ascii")
     except ValueError:
         raise AttemptFailed("connect_failed", "its base_url is not a valid address") from None
     tls = parts.scheme == "https"
-    headers = (
-        f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
-        "User-Agent: interference\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
-    )
+    headers = f"Host: {named}\r\nUser-Agent: interference\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
     return _Address(Origin(host, port or (443 if tls else 80), tls), _target(parts), headers)
 
 

@@ -25,7 +25,7 @@ BRIEFLY = 3.0  # seconds, in which nobody waits for as long as a 429 asks
 SOON = 1.0  # seconds in which all must agree
 FAILURES = 2  # after which a provider is left alone
 LONG = {"failures": FAILURES, "cool_down": 60}
-BRIEF = {"failures": FAILURES, "cool_down": 0.5}
+BRIEF = {"failures": FAILURES, "cool_down": 1}
 ROWS = {"500": LONG, "429": LONG, "401": LONG, "502": BRIEF}
 
 

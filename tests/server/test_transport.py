@@ -120,7 +120,10 @@ async def test_a_hostile_stream_fails_the_attempt(upstream: Upstream, script: st
     [
         pytest.param("http://127.0.0.1:1/", "cannot connect to 127.0.0.1:1", id="refused"),
         pytest.param("http://none.invalid/", "none.invalid cannot be resolved", id="DNS"),
+        pytest.param("http://b\u00fccher.invalid/", "xn--bcher-kva.invalid cannot be resolved", id="IDNA"),
         pytest.param("http://", "not a valid address", id="no host"),
+        pytest.param("http://a:port/", "not a valid address", id="no port"),
+        pytest.param("ftp://a/", "not a valid address", id="no HTTP"),
     ],
 )
 async def test_a_server_that_is_not_there_fails_the_attempt(url: str, told: str) -> None:
@@ -169,3 +172,10 @@ async def test_certificates_are_verified(
                 await whole(client, f"https://127.0.0.1:{port}/")
     assert failed.value.cause == "connect_failed"
     assert told in failed.value.message
+
+
+async def test_a_name_with_a_port_is_said_as_it_is(upstream: Upstream) -> None:
+    async with transport.connect(LIMIT) as client:
+        await whole(client, f"{upstream.url.replace('127.0.0.1', 'LocalHost')}/ok/v1?a=b c&d=%20")
+    assert upstream.last().headers["host"] == f"LocalHost:{upstream.url.rpartition(':')[2]}"
+    assert upstream.last().path == "/ok/v1?a=b%20c&d=%20"
