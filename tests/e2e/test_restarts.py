@@ -143,12 +143,12 @@ async def test_the_calls_of_a_killed_worker_end_at_once_with_an_error(
 ) -> None:
     with _own(tmp_path, upstream, workers=1) as service:
         [worker] = processes(service, WORKER)
-        open_before = upstream.open
+        open_before, begun = upstream.open, list[object]()
         calls = [
-            asyncio.create_task(asyncio.to_thread(ask, service))
+            asyncio.create_task(asyncio.to_thread(ask, service, begun.append))
             for ask in (_rest_unary, _rest_stream, _grpc_unary, _grpc_stream, _mesh_stream)
         ]
-        await _until(lambda: upstream.open == open_before + len(calls), service)
+        await _until(lambda: upstream.open == open_before + len(calls) and len(begun) == 3, service)
         os.kill(worker, signal.SIGKILL)
         assert await asyncio.gather(*calls) == [
             "503 worker_lost",
@@ -159,35 +159,39 @@ async def test_the_calls_of_a_killed_worker_end_at_once_with_an_error(
         ]
 
 
-def _rest_unary(service: Service) -> str:
+def _rest_unary(service: Service, _: Callable[[object], None]) -> str:
     outcome = rest(service, body("silent"))
     return f"{outcome.code} {outcome.error['error']['code']}"
 
 
-def _rest_stream(service: Service) -> str:
-    url, text = f"{service.base_url}/chat/completions", b""
+def _rest_stream(service: Service, hear: Callable[[object], None]) -> str:
+    url = f"{service.base_url}/chat/completions"
     with requests.post(url, json=body("half", stream=True), stream=True, timeout=TIMEOUT) as answer:
         try:
             for piece in answer.iter_content(None):
-                text += piece
+                hear(piece)
         except requests.exceptions.ChunkedEncodingError:
-            return "the connection broke" if text.startswith(b"data: ") else "nothing"
+            return "the connection broke"
     return "a clean end"
 
 
-def _grpc_unary(service: Service) -> str:
+def _grpc_unary(service: Service, _: Callable[[object], None]) -> str:
     with grpc.insecure_channel(service.envoy) as channel:
         return _code(lambda: ChatStub(channel).CreateCompletion(chat("silent"), timeout=TIMEOUT))
 
 
-def _grpc_stream(service: Service) -> str:
-    with grpc.insecure_channel(service.envoy) as channel:
-        return _code(lambda: list(ChatStub(channel).StreamCompletion(chat("half"), timeout=TIMEOUT)))
+def _grpc_stream(service: Service, hear: Callable[[object], None]) -> str:
+    return _streamed(service.envoy, hear)
 
 
-def _mesh_stream(service: Service) -> str:
-    with grpc.insecure_channel(service.worker) as channel:
-        return _code(lambda: list(ChatStub(channel).StreamCompletion(chat("half"), timeout=TIMEOUT)))
+def _mesh_stream(service: Service, hear: Callable[[object], None]) -> str:
+    return _streamed(service.worker, hear)
+
+
+def _streamed(address: str, hear: Callable[[object], None]) -> str:
+    with grpc.insecure_channel(address) as channel:
+        chunks = ChatStub(channel).StreamCompletion(chat("half"), timeout=TIMEOUT)
+        return _code(lambda: list(map(hear, chunks)))
 
 
 def _code(call: Callable[[], object]) -> str:
