@@ -150,7 +150,7 @@ async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[
         add_ResponsesServicer_to_server(Responses(router), named)
         add_MessagesServicer_to_server(Messages(router), named)
         add_ImagesServicer_to_server(Images(router, media, settings.public_url), named)
-        checks = await _add_health(server)
+        checks = await _add_health(named)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflected = reflection.aio.ReflectionServicer(names)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflected, named)
@@ -207,7 +207,7 @@ def _server(settings: Settings, edge: Edge, *, joins: bool) -> grpc.aio.Server:
 
 async def _add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
     checks = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, cast("grpc.aio.Server", _ByName(server)))
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for name in ("", EDGE, *_SERVICES):
         await checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     return checks

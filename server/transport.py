@@ -20,6 +20,7 @@ from aiohappyeyeballs import start_connection
 from server.connections import Connection, ConnectionEnded, Malformed, Origin
 from server.errors import AttemptFailed
 from server.packing import unpacker
+from server.rows import Limits
 from server.sse import EventReader, EventTooLong
 
 if TYPE_CHECKING:
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
 
     from aiohappyeyeballs import AddrInfoType
 
-    from server.rows import Limits
-
 _AT_ONCE: Final = 0.1  # seconds in which a kept connection shows that its server had closed it
 _LINGER: Final = 1.0  # seconds in which a finished stream may still end its body, to reuse the connection
 _KEPT: Final = 15.0  # seconds for which a connection is kept without a request
 _NAMES_KEPT: Final = 60.0  # seconds for which the addresses of a name are kept
 _SECOND_ADDRESS: Final = 0.25  # seconds after which the next address of a host is tried, too (RFC 8305)
+_ASKED_BYTES: Final = 64 * 2**20  # of an answer to one who asks once
 _ERROR_BYTES: Final = 256 * 1024  # of an answer that is no success; the rest says nothing more
 # Read of a stream at once. What has arrived of one that runs ahead of its caller is much more, and each
 # copy that is made of it on its way is as large.
@@ -330,6 +330,16 @@ async def connect(max_answer_bytes: int) -> AsyncIterator[Transport]:
         yield transport
     finally:
         await transport.close()
+
+
+async def ask(request: HttpRequest, within: float) -> HttpAnswer:
+    """Asks once, over a connection of its own. Raises as `open` does, and `TimeoutError` after so long."""
+    async with (
+        asyncio.timeout(within),
+        connect(_ASKED_BYTES) as client,
+        client.open(request, Limits()) as answer,
+    ):
+        return await answer.read()
 
 
 async def _asked(connection: Connection, pieces: tuple[bytes, ...]) -> Connection:

@@ -9,13 +9,14 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from tests.arguments import between
 from tests.bench import gateways, picture, report, run
 from tests.bench.gateways import Gateway
 from tests.bench.loads import BURST, CHUNKS, IMAGE, KINDS, MIXED, UNARY, standard
@@ -132,21 +133,12 @@ def _machine(plan: Plan) -> dict[str, str | float]:
     }
 
 
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not least <= (value := int(text)) <= most:
-            raise argparse.ArgumentTypeError(f"must be {least} to {most}")
-        return value
-
-    return read
-
-
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    count = _whole(1, 1_000_000)
+    count = between(1, 1_000_000)
     parser.add_argument("--loads", nargs="+", choices=KINDS, default=KINDS, help="those only")
     parser.add_argument("--requests", type=count, default=800, help="unary calls of a way in a round (800)")
-    parser.add_argument("--rounds", type=_whole(1, 100), default=3, help="rounds (3)")
+    parser.add_argument("--rounds", type=between(1, 100), default=3, help="rounds (3)")
     parser.add_argument("--quick", action="store_true", help="in seconds, to see that everything works")
     parser.add_argument(
         "--grow", action="store_true", help="also with more chunks, bytes, rows (some minutes)"
@@ -154,7 +146,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--memory",
         nargs="*",
-        type=_whole(2, 100_000_000),
+        type=between(2, 100_000_000),
         metavar="CALLS",
         help="also a worker's memory after so many mixed calls, and after more (20000 200000)",
     )

@@ -7,28 +7,19 @@ after a warm-up. The exit code is 1 where anything is otherwise.
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
+from tests.arguments import between
 from tests.soak import report, run
-
-
-def _bounded(least: float, most: float) -> Callable[[str], float]:
-    def read(text: str) -> float:
-        if not least <= (value := float(text)) <= most:
-            raise argparse.ArgumentTypeError(f"must be {least:g} to {most:g}")
-        return value
-
-    return read
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--minutes", type=_bounded(0.1, 240), default=10, help="how long (10)")
-    parser.add_argument("--requests", type=_bounded(1, 1e8), help="how many requests, in place of a time")
-    parser.add_argument("--callers", type=_bounded(1, 1000), default=32, help="at once (32)")
-    parser.add_argument("--workers", type=_bounded(1, 64), default=2, help="of the service (2)")
-    parser.add_argument("--share", type=_bounded(0, 1), default=0.5, help="of bad answers (0.5)")
+    parser.add_argument("--minutes", type=between(0.1, 240), default=10, help="how long (10)")
+    parser.add_argument("--requests", type=between(1, 1e8), help="how many requests, in place of a time")
+    parser.add_argument("--callers", type=between(1, 1000), default=32, help="at once (32)")
+    parser.add_argument("--workers", type=between(1, 64), default=2, help="of the service (2)")
+    parser.add_argument("--share", type=between(0, 1), default=0.5, help="of bad answers (0.5)")
     parser.add_argument("--quick", action="store_true", help="do not wait for idle connections to go")
     parser.add_argument("--seed", default="", help="what requests and faults are drawn from (a new one)")
     return parser.parse_args()

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.bench.gateways import MODEL, Gateway, free_port, processes_of
-from tests.bench.peers.packages import Packages
 from tests.programs import Program, alive, environment, wait_until
+from tests.upstreams.packages import Packages
 
 ROLE = "gateway"
 _PATIENCE = 120.0  # seconds until the first answer; of some it takes 10 on an idle machine

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 
 from tests.bench.gateways import MODEL
-from tests.bench.peers.packages import NodePackages, PythonPackages
 from tests.bench.peers.peer import Peer, Setup, Site
+from tests.upstreams.packages import NodePackages, PythonPackages
 
 _HERE = Path(__file__).parent
 # No one looks at it, but some refuse to call without one.
@@ -107,7 +107,7 @@ api_key_location = "none"
     )
 
 
-LITELLM = Peer("LiteLLM", PythonPackages(_HERE / "litellm"), _litellm, share=0.1)
-GPT4FREE = Peer("gpt4free", PythonPackages(_HERE / "gpt4free"), _gpt4free, share=0.25)
-PORTKEY = Peer("Portkey", NodePackages(_HERE / "portkey"), _portkey, share=0.5)
-TENSORZERO = Peer("TensorZero", PythonPackages(_HERE / "tensorzero"), _tensorzero)
+LITELLM = Peer("LiteLLM", PythonPackages("peer-litellm", _HERE / "litellm"), _litellm, share=0.1)
+GPT4FREE = Peer("gpt4free", PythonPackages("peer-gpt4free", _HERE / "gpt4free"), _gpt4free, share=0.25)
+PORTKEY = Peer("Portkey", NodePackages("peer-portkey", _HERE / "portkey"), _portkey, share=0.5)
+TENSORZERO = Peer("TensorZero", PythonPackages("peer-tensorzero", _HERE / "tensorzero"), _tensorzero)

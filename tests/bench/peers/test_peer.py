@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.peers.packages import NodePackages, Packages, PythonPackages
 from tests.bench.peers.peer import ROLE, Peer, Setup, Site
 from tests.programs import alive
 from tests.upstreams.cache import CannotMakeError
+from tests.upstreams.packages import NodePackages, Packages, PythonPackages
 
 _UPSTREAM = "http://127.0.0.1:9/v1"
 _BUSY = """
@@ -91,13 +91,13 @@ def test_a_peer_that_is_not_installed_says_so(tmp_path: Path) -> None:
 
 def _python(source: Path) -> Packages:
     (source / "requirements.lock").write_text("nothing @ file:///nowhere/nothing-1-py3-none-any.whl\n")
-    return PythonPackages(source)
+    return PythonPackages("peer-nobody", source)
 
 
 def _node(source: Path) -> Packages:
     for file in ("package.json", "package-lock.json", ".npmrc"):
         (source / file).write_text("")
-    return NodePackages(source)
+    return NodePackages("peer-nobody", source)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where the peers are installed: outside the repository, each in a folder that its lock file names."""
+"""Sets of published packages in the cache, outside the repository, exactly as their lock files say."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ _UV = Path(sys.executable).with_name("uv")
 
 
 class Packages(Protocol):
-    """What a peer needs, at exact versions."""
+    """A set of packages at exact versions; `name` is what the cache knows it by."""
 
     def install(self) -> Path:
         """The folder that it is in, installed first where it is not. Raises `CannotMakeError`."""
@@ -31,62 +31,59 @@ class Packages(Protocol):
 class PythonPackages:
     """A virtual environment of this Python with what `requirements.lock` in `source` says."""
 
+    name: str
     source: Path
 
     def install(self) -> Path:
         """See `Packages`."""
-        return kept(self._name, self._make)
+        return kept(self._key, self._make)
 
     def installed(self) -> Path | None:
         """See `Packages`."""
-        return _there(self._name)
+        return _there(self._key)
 
     @property
-    def _name(self) -> str:
+    def _key(self) -> str:
         lock = self.source.joinpath(_LOCK).read_bytes()
-        return f"peer-{self.source.name}-{key(lock, sys.version, sys.base_prefix)}"
+        return f"{self.name}-{key(lock, sys.version, sys.base_prefix)}"
 
     def _make(self, target: Path) -> None:
-        say(f"Installing {self.source.name} and what it needs")
+        say(f"Installing {self.name} and what it needs; it is kept for later runs")
         # It is moved to its place when it is whole.
         _run([_UV, "venv", "--quiet", "--relocatable", "--python", sys.executable, target], self.source)
-        command: list[str | Path] = [
-            _UV,
-            "pip",
-            "install",
-            "--quiet",
-            "--require-hashes",
-            "--only-binary",
-            ":all:",
-        ]
-        _run([*command, "--python", target / "bin" / "python", "--requirements", _LOCK], self.source)
+        exactly = ["--require-hashes", "--only-binary", ":all:", "--requirements", _LOCK]
+        _run(
+            [_UV, "pip", "install", "--quiet", "--python", target / "bin" / "python", *exactly], self.source
+        )
 
 
 @dataclass(frozen=True)
 class NodePackages:
     """A folder with the `node_modules` that `package-lock.json` in `source` says."""
 
+    name: str
     source: Path
 
     def install(self) -> Path:
         """See `Packages`."""
-        return kept(self._name, self._make)
+        return kept(self._key, self._make)
 
     def installed(self) -> Path | None:
         """See `Packages`. Without Node it is of no use."""
-        return _there(self._name) if shutil.which("node") else None
+        return _there(self._key) if shutil.which("node") else None
 
     @property
-    def _name(self) -> str:
+    def _key(self) -> str:
         files = (self.source.joinpath(file).read_bytes() for file in _NODE_FILES)
-        return f"peer-{self.source.name}-{key(*files)}"
+        return f"{self.name}-{key(*files)}"
 
     def _make(self, target: Path) -> None:
         if missing := [tool for tool in ("node", "npm") if not shutil.which(tool)]:
             raise CannotMakeError(
-                f"{' and '.join(missing)} not found. Node 20 or newer is needed: https://nodejs.org/en/download"
+                f"{self.name} cannot run: {' and '.join(missing)} not found. "
+                "Node 20 or newer is needed: https://nodejs.org/en/download"
             )
-        say(f"Installing {self.source.name} and what it needs")
+        say(f"Installing {self.name} and what it needs; it is kept for later runs")
         target.mkdir()
         for file in _NODE_FILES:
             shutil.copy(self.source / file, target)
