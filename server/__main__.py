@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _load(arguments: argparse.Namespace) -> tuple[Settings, Catalog, Secrets]:
     overrides = {name: getattr(arguments, name, None) for name in _OVERRIDES}
     settings = load_settings(arguments.config, overrides)
-    return settings, load_catalog(settings, drivers.NAMES), Secrets(os.environ)
+    return settings, load_catalog(settings, drivers.KINDS), Secrets(os.environ)
 
 
 def _serve(arguments: argparse.Namespace) -> int:

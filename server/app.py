@@ -4,7 +4,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import cast
 
@@ -133,8 +133,11 @@ def build_roster(
 async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[Worker]:
     """Serves gRPC on a port of the settings' host (0: a free one) until the block ends."""
     settings, catalog = order.settings, order.catalog
-    async with _log_of_calls(settings) as log, transport.connect(settings.max_answer_bytes) as client:
-        roster = build_roster(catalog, secrets, client, peers, settings.worker_count)
+    async with (
+        _log_of_calls(settings) as log,
+        transport.connect(settings.max_answer_bytes) as client,
+        aclosing(build_roster(catalog, secrets, client, peers, settings.worker_count)) as roster,
+    ):
         discovery = Discovery(roster)
         await discovery.start()
         edge = Edge(secrets.own, log)

@@ -14,6 +14,7 @@ import yaml
 from interference_edge import LOOPBACK_ORIGINS
 from server import routes, rows
 from server.errors import SettingsError
+from server.kinds import Kind
 from server.routes import Catalog, Route
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
@@ -149,24 +150,23 @@ def check_addresses(settings: Settings) -> None:
             raise SettingsError(f"cors_origins: {origin!r} must be scheme://host[:port], or *")
 
 
-def load_catalog(settings: Settings, drivers: Iterable[str]) -> Catalog:
+def load_catalog(settings: Settings, kinds: Mapping[str, Kind]) -> Catalog:
     """The shipped catalog with the user's own file over it."""
-    names = tuple(drivers)
     text = resources.files("server.catalog").joinpath("providers.yaml").read_text()
-    shipped = _catalog_file(text, "catalog/providers.yaml", names)
+    shipped = _catalog_file(text, "catalog/providers.yaml", kinds)
     source = settings.providers or "catalog/providers.yaml"
     text = _read(Path(settings.providers), "providers") if settings.providers else ""
-    own = _catalog_file(text, source, names)
+    own = _catalog_file(text, source, kinds)
     providers = rows.merge(shipped[0], own[0], source)
     return Catalog(providers, routes.merge(shipped[1], own[1], providers, source))
 
 
 def _catalog_file(
-    text: str, source: str, drivers: Iterable[str]
+    text: str, source: str, kinds: Mapping[str, Kind]
 ) -> tuple[dict[str, rows.Row], dict[str, Route]]:
     """The rows and the routes of a file."""
     file = rows.parse(text, source)
-    return rows.read(file, source, drivers), routes.read(file.routes, source)
+    return rows.read(file, source, kinds), routes.read(file.routes, source)
 
 
 def with_base_url(row: rows.Row, secrets: Secrets) -> rows.Row:

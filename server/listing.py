@@ -6,6 +6,7 @@ As the running server has it, where one answers; otherwise the enabled providers
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import aclosing
 
 import grpc
 import uvloop
@@ -92,8 +93,10 @@ def _show_without(at: str, settings: Settings, catalog: Catalog, secrets: Secret
     _say(f"No server answers at {at}. Asking the enabled providers for their models ...")
 
     async def find() -> list[Provider]:
-        async with transport.connect(settings.max_answer_bytes) as client:
-            roster = app.build_roster(catalog, secrets, client)
+        async with (
+            transport.connect(settings.max_answer_bytes) as client,
+            aclosing(app.build_roster(catalog, secrets, client)) as roster,
+        ):
             await Discovery(roster).first()
             return list(roster)
 

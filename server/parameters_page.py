@@ -157,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m server.parameters_page", description=__doc__)
     parser.add_argument("--openapi", type=Path, default=OPENAPI, help="the OpenAPI document to read")
     openapi = json.loads(parser.parse_args().openapi.read_text(encoding="utf-8"))
-    sys.stdout.write(page(load_catalog(Settings(), drivers.NAMES).providers, openapi))
+    sys.stdout.write(page(load_catalog(Settings(), drivers.KINDS).providers, openapi))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a catalog row may say, and how rows are read and merged."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -9,6 +9,7 @@ import yaml
 
 from server import operations
 from server.errors import SettingsError
+from server.kinds import Kind
 from server.operations import Operation
 from server.profile import Profile
 
@@ -78,7 +79,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     base_url_env: str = ""
     key_env: str = ""
     key_optional: bool = False
-    probe: bool | None = None
+    probe: bool = False
     discover: bool = False
     models: tuple[Name, ...] = ()
     text_models: tuple[Name, ...] = ()
@@ -93,16 +94,12 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     image_params: tuple[str, ...] = operations.IMAGES.fields
     unsupported: Literal["refuse", "drop"] = "refuse"
     profile: Profile = Profile()
+    options: dict[str, Any] = {}
     limits: Limits = Limits()
     breaker: Breaker = Breaker()
     retry: Retry = Retry()
     concurrency: Concurrency = Concurrency()
     priority: int = 100
-
-    @property
-    def probed(self) -> bool:
-        """Whether it is enabled only while its list of models answers: said, or for want of a key."""
-        return self.driver == "openai" and not self.key_env if self.probe is None else self.probe
 
     def models_of(self, operation: Operation) -> tuple[str, ...]:
         """The names and globs of the models that do this."""
@@ -129,13 +126,14 @@ def parse(text: str, source: str) -> File:
         raise SettingsError(f"{source}: {_one_line(error)}") from None
 
 
-def read(file: File, source: str, drivers: Iterable[str]) -> dict[str, Row]:
+def read(file: File, source: str, kinds: Mapping[str, Kind]) -> dict[str, Row]:
     """Reads a catalog file's rows by id. A fault names the file, the row and the field."""
     rows: dict[str, Row] = {}
     for index, raw in enumerate(file.providers):
         where = f"{source}: row {raw.get('id', index + 1)}"
-        row = _row(raw, file.params, where)
-        _check(row, where, set(drivers))
+        kind = _kind(raw, kinds, where)
+        row = _row(raw, kind, file.params, where)
+        _check(row, kind, where)
         if row.id in rows:
             raise SettingsError(f"{where}: id: stands twice in this file")
         rows[row.id] = row
@@ -152,36 +150,59 @@ def merge(shipped: dict[str, Row], own: dict[str, Row], source: str) -> tuple[Ro
     return tuple(sorted(rows.values(), key=lambda row: (row.priority, row.id.lower())))
 
 
-def _row(raw: dict[str, Any], sets: dict[str, tuple[str, ...]], where: str) -> Row:
-    raw = dict(raw)
+def _kind(raw: dict[str, Any], kinds: Mapping[str, Kind], where: str) -> Kind:
+    name = raw.get("driver", "")
+    if not isinstance(name, str) or name not in kinds:
+        raise SettingsError(f"{where}: driver: {name or 'nothing'} is none of {', '.join(sorted(kinds))}")
+    return kinds[name]
+
+
+def _row(raw: dict[str, Any], kind: Kind, sets: dict[str, tuple[str, ...]], where: str) -> Row:
+    raw = {"probe": kind.is_probed and not raw.get("key_env")} | raw
     for operation in operations.ALL:
         field = operation.params
-        if isinstance(raw.get(field), list):
-            raw[field] = _expand(raw[field], sets, set(operation.fields), f"{where}: {field}")
+        listed = raw.setdefault(field, list(kind.takes(operation)))
+        if isinstance(listed, list):
+            raw[field] = _expand(listed, sets, kind.takes(operation), operation, f"{where}: {field}")
     try:
-        return msgspec.convert(raw, Row)
+        row = msgspec.convert(raw, Row)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: {field_first(error)}") from None
+    refuses = {**kind.refuses, **row.profile.refuses}
+    return msgspec.structs.replace(row, profile=msgspec.structs.replace(row.profile, refuses=refuses))
 
 
-def _expand(names: list[Any], sets: dict[str, tuple[str, ...]], known: set[str], where: str) -> list[str]:
+def _expand(
+    names: list[Any],
+    sets: dict[str, tuple[str, ...]],
+    translated: tuple[str, ...],
+    operation: Operation,
+    where: str,
+) -> list[str]:
+    """The parameters of a list. Those of a set that the driver does not translate are left out."""
     out: dict[str, None] = {}
     for name in names:
         if str(name).startswith("@") and str(name)[1:] not in sets:
             raise SettingsError(f"{where}: no set is named {name}")
-        for param in sets.get(str(name)[1:], ()) if str(name).startswith("@") else (name,):
-            if param not in known:
+        is_set = str(name).startswith("@")
+        for param in sets.get(str(name)[1:], ()) if is_set else (name,):
+            if param not in operation.fields:
                 raise SettingsError(f"{where}: {param} is not a request field")
-            out[param] = None
+            if param in translated:
+                out[param] = None
+            elif not is_set:
+                raise SettingsError(f"{where}: {param} is not translated by this driver")
     return list(out)
 
 
-def _check(row: Row, where: str, drivers: set[str]) -> None:
+def _check(row: Row, kind: Kind, where: str) -> None:
     if not _ID.fullmatch(row.id):
         raise SettingsError(f"{where}: id: must be 1 to 64 letters, digits, dots, _ or -")
-    if row.driver not in drivers:
-        raise SettingsError(f"{where}: driver: {row.driver} is none of {', '.join(sorted(drivers))}")
-    if row.driver == "openai" and (row.base_url or not row.base_url_env):
+    try:
+        msgspec.convert(row.options, kind.options)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{where}: options: {field_first(error)}") from None
+    if kind.has_address and (row.base_url or not row.base_url_env):
         check_base_url(row.base_url, f"{where}: base_url")
     for field in ("key_env", "base_url_env"):
         name = getattr(row, field)

@@ -4,6 +4,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 """
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 _DATA = b"data: "
 _END = b"\n\n"
@@ -20,6 +21,8 @@ class EventReader:
     several data lines of an event are joined by LF. What stands after the last blank line is an
     unfinished event, given by `close`, because some upstreams end without the blank line.
     """
+
+    media_type: ClassVar[str] = "text/event-stream"
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -63,7 +66,6 @@ class EventReader:
         """
         if self._data or not block.startswith(_DATA) or len(block) > self._limit:
             return None
-        end = block.rfind(_END)
         end = block.rfind(_END)
         events = block[len(_DATA) : end].split(_END + _DATA)
         if end < 0 or block.count(b"\n") != len(_END) * len(events) or b"\r" in block:

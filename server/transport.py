@@ -21,13 +21,15 @@ from server.connections import Connection, ConnectionEnded, Malformed, Origin
 from server.errors import AttemptFailed
 from server.packing import unpacker
 from server.rows import Limits
-from server.sse import EventReader, EventTooLong
+from server.sse import EventTooLong
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
     from urllib.parse import SplitResult
 
     from aiohappyeyeballs import AddrInfoType
+
+    from server.drivers.base import Framing
 
 _AT_ONCE: Final = 0.1  # seconds in which a kept connection shows that its server had closed it
 _LINGER: Final = 1.0  # seconds in which a finished stream may still end its body, to reuse the connection
@@ -39,7 +41,7 @@ _ERROR_BYTES: Final = 256 * 1024  # of an answer that is no success; the rest sa
 # Read of a stream at once. What has arrived of one that runs ahead of its caller is much more, and each
 # copy that is made of it on its way is as large.
 _PIECE: Final = 16 * 1024  # bytes
-_EVENT_BYTES: Final = 16 * 2**20  # of one server-sent event: a streamed image or sound fits
+EVENT_BYTES: Final = 16 * 2**20  # of one event of a stream: a streamed image or sound fits
 _ONE_WRITE: Final = 64 * 1024  # bytes up to which a body is copied to leave with its headers
 _SAFE: Final = "/%:=&?~+!$,;'@()*[]"  # what a path may hold as it is
 
@@ -81,9 +83,9 @@ class Answer:
         self.status = connection.status
 
     @property
-    def is_event_stream(self) -> bool:
-        """Whether the body is server-sent events."""
-        return _media_type(self._connection.headers.get("content-type", "")) == "text/event-stream"
+    def media_type(self) -> str:
+        """What the body says that it is, in lower case and without parameters."""
+        return self._connection.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     async def read(self) -> HttpAnswer:
         """Reads the body whole."""
@@ -100,9 +102,8 @@ class Answer:
         body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         return HttpAnswer(self.status, self._connection.headers, body)
 
-    async def events(self) -> AsyncGenerator[list[bytes], None]:
-        """Reads the body as server-sent events: the data of those that arrived together, each time."""
-        reader = EventReader(_EVENT_BYTES)
+    async def events(self, reader: Framing) -> AsyncGenerator[list[bytes], None]:
+        """Reads the body as events, as `reader` cuts them: those that arrived together, each time."""
         size = 0
         try:
             while (block := await self._block()) is not None:
@@ -118,7 +119,7 @@ class Answer:
                 yield arrived
         except EventTooLong:
             raise AttemptFailed(
-                "broken_answer", f"sent an event of more than {_EVENT_BYTES} bytes"
+                "broken_answer", f"sent an event of more than {EVENT_BYTES} bytes"
             ) from None
 
     async def _block(self) -> bytes | None:
@@ -389,10 +390,6 @@ def _written(request: HttpRequest, address: _Address) -> tuple[bytes, ...]:
     length = f"Content-Length: {len(body)}\r\n" if body or request.method != "GET" else ""
     head = f"{request.method} {address.target} HTTP/1.1\r\n{address.headers}{lines}{length}\r\n".encode()
     return (head + body,) if len(body) <= _ONE_WRITE else (head, body)
-
-
-def _media_type(content_type: str) -> str:
-    return content_type.partition(";")[0].strip().lower()
 
 
 def _reason(error: OSError) -> str:

@@ -1,19 +1,19 @@
-"""One module a wire dialect. A catalog row names its driver by a name of `NAMES`; `build` makes them."""
+"""One module or package a wire dialect. A catalog row names its driver by a name of `KINDS`."""
 
+from typing import Final
+
+from server.drivers import canvas, echo, openai
 from server.drivers.base import Driver
-from server.drivers.canvas import CanvasDriver
-from server.drivers.echo import EchoDriver
-from server.drivers.http import HttpDriver
-from server.drivers.openai import OpenAIDialect
+from server.kinds import Kind
 from server.transport import Transport
 
-NAMES = ("openai", "echo", "canvas")
+KINDS: Final[dict[str, Kind]] = {
+    "openai": openai.KIND,
+    "echo": echo.KIND,
+    "canvas": canvas.KIND,
+}
 
 
 def build(transport: Transport) -> dict[str, Driver]:
     """All drivers by name."""
-    return {
-        "openai": HttpDriver(OpenAIDialect(), transport),
-        "echo": EchoDriver(),
-        "canvas": CanvasDriver(),
-    }
+    return {name: kind.make(transport) for name, kind in KINDS.items()}

@@ -1,7 +1,7 @@
 """What routing asks of a driver, and what a wire dialect must translate to get one for free."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 
@@ -28,6 +28,18 @@ class Target(msgspec.Struct, frozen=True, gc=False):
         return f"Target({self.row.id!r}, {self.model!r})"
 
 
+class Listed(msgspec.Struct, frozen=True, gc=False):
+    """A model as a provider lists it, by the provider's own name.
+
+    `capabilities` are words for what it can do (see `server.capabilities`), `context_length` is in tokens;
+    None where the list does not tell.
+    """
+
+    name: str
+    capabilities: frozenset[str] | None = None
+    context_length: int | None = None
+
+
 class Driver(Protocol):
     """Answers requests for one kind of provider.
 
@@ -36,8 +48,8 @@ class Driver(Protocol):
     cancelled (or closed, a stream) stops the work at once.
     """
 
-    async def models(self, target: Target) -> list[str]:
-        """The provider's list of models, by its own names."""
+    async def models(self, target: Target) -> list[Listed]:
+        """The provider's list of models."""
         ...
 
     async def answer(self, request: Request, target: Target) -> Answer:
@@ -46,6 +58,10 @@ class Driver(Protocol):
 
     def stream(self, request: StreamRequest, target: Target) -> AsyncGenerator[Chunk, None]:
         """Answers in chunks, each as soon as it is there. Ends without an error even when cut."""
+        ...
+
+    async def close(self) -> None:
+        """Lets go of what is held between requests. No request follows."""
         ...
 
 
@@ -67,7 +83,7 @@ class ChunkDecoder(Protocol):
     done: bool
 
     def feed(self, events: Sequence[bytes]) -> Iterator[Chunk]:
-        """Reads the data of server-sent events that arrived together."""
+        """Reads events that arrived together; of server-sent ones their data."""
         ...
 
     def end(self) -> Iterator[Chunk]:
@@ -83,17 +99,38 @@ class StreamTranslator(Translator, Protocol):
         ...
 
 
+class Framing(Protocol):
+    """Cuts the bytes of one stream into events.
+
+    `media_type` is what an answer says that it is where it is framed so. Raises `server.sse.EventTooLong`.
+    """
+
+    media_type: ClassVar[str]
+
+    def feed(self, block: bytes) -> list[bytes]:
+        """Takes the next bytes; gives the events that they complete."""
+        ...
+
+    def close(self) -> Iterator[bytes]:
+        """Takes the end of the stream."""
+        ...
+
+
 class Dialect(Protocol):
     """One wire format: a translator for each operation that it has, by the type of the request."""
 
     translators: Mapping[type[Request], Translator]
     streams: Mapping[type[StreamRequest], StreamTranslator]
 
+    def framing(self, limit: int) -> Framing:
+        """What cuts a stream into events of at most so many bytes."""
+        ...
+
     def models_request(self, target: Target) -> HttpRequest:
         """Asks for the list of models."""
         ...
 
-    def models(self, answer: HttpAnswer) -> list[str]:
+    def models(self, answer: HttpAnswer) -> list[Listed]:
         """Reads the list of models."""
         ...
 

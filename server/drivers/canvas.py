@@ -14,8 +14,9 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter
 
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse, Image
-from server.drivers.base import Target
+from server.drivers.base import Listed, Target
 from server.errors import AttemptFailed, RequestRefused
+from server.kinds import Kind
 from server.operations import Chunk, Request, StreamRequest
 
 _DEFAULT_SIZE = (512, 512)
@@ -31,9 +32,12 @@ class CanvasDriver:
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore()
 
-    async def models(self, target: Target) -> list[str]:
+    async def models(self, target: Target) -> list[Listed]:
         """The row's own list."""
-        return list(target.row.image_models)
+        return [Listed(name) for name in target.row.image_models]
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     async def stream(self, request: StreamRequest, target: Target) -> AsyncGenerator[Chunk, None]:
         """Canvas does not write."""
@@ -119,3 +123,6 @@ def _size(request: GenerateImagesRequest, target: Target) -> tuple[int, int]:
 
 def _refused(target: Target, param: str, fault: str) -> RequestRefused:
     return RequestRefused(f"{param} {fault}", param=param, provider=target.row.id, model=target.model)
+
+
+KIND = Kind(make=lambda _: CanvasDriver())

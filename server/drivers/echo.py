@@ -16,8 +16,9 @@ from interference.v1.completion_pb2 import (
     ChunkChoice,
 )
 from interference.v1.usage_pb2 import Usage
-from server.drivers.base import Target
+from server.drivers.base import Listed, Target
 from server.errors import AttemptFailed, RequestRefused
+from server.kinds import Kind
 from server.operations import Request, StreamRequest
 
 _TOKEN = re.compile(r"\s*\S+|\s+\Z")  # a word with the white space before it
@@ -37,9 +38,12 @@ class _Answer:
 class EchoDriver:
     """Repeats the text of the last user message. A token is a word."""
 
-    async def models(self, target: Target) -> list[str]:
+    async def models(self, target: Target) -> list[Listed]:
         """The row's own list."""
-        return list(target.row.models)
+        return [Listed(name) for name in target.row.models]
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     async def answer(self, request: Request, target: Target) -> ChatCompletion:
         """Answers whole."""
@@ -143,3 +147,6 @@ def _until(text: str, stops: Iterable[str]) -> str:
 
 def _id() -> str:
     return f"chatcmpl-{uuid4().hex}"
+
+
+KIND = Kind(make=lambda _: EchoDriver())

@@ -1,26 +1,32 @@
 """A driver for any dialect spoken over HTTP: the dialect translates, the transport sends and reads."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from server import operations
-from server.drivers.base import Dialect, Target
+from server.drivers.base import Dialect, Listed, Target
 from server.errors import AttemptFailed
 from server.operations import Answer, Chunk, Request, StreamRequest
-from server.transport import HttpAnswer, HttpRequest, Transport
+from server.transport import EVENT_BYTES, HttpAnswer, HttpRequest, Transport
 
 DEADLINE_HEADER = "x-request-timeout"
 
+Sign = Callable[[HttpRequest, Target], Awaitable[HttpRequest]]
+
 
 class HttpDriver:
-    """Answers with what an HTTP provider answers."""
+    """Answers with what an HTTP provider answers. `sign` adds what proves who asks to each request."""
 
-    def __init__(self, dialect: Dialect, transport: Transport) -> None:
+    def __init__(self, dialect: Dialect, transport: Transport, sign: Sign | None = None) -> None:
         self._dialect = dialect
         self._transport = transport
+        self._sign = sign
 
-    async def models(self, target: Target) -> list[str]:
+    async def close(self) -> None:
+        """Nothing is held: the transport is everybody's."""
+
+    async def models(self, target: Target) -> list[Listed]:
         """The provider's list of models."""
         return self._dialect.models(await self._fetch(self._dialect.models_request(target), target))
 
@@ -39,10 +45,13 @@ class HttpDriver:
             raise _lacking(request)
         decoder = translator.decoder(request, target)
         asked = translator.request(request, target, stream=True)
+        if self._sign is not None:
+            asked = await self._sign(asked, target)
+        framing = self._dialect.framing(EVENT_BYTES)
         async with self._transport.open(_by_deadline(asked, target), target.limits) as answer:
-            if answer.status != 200 or not answer.is_event_stream:
+            if answer.status != 200 or answer.media_type != framing.media_type:
                 raise self._dialect.failure(await answer.read(), target)
-            async with aclosing(answer.events()) as events:
+            async with aclosing(answer.events(framing)) as events:
                 async for arrived in events:
                     for chunk in decoder.feed(arrived):
                         yield chunk
@@ -52,6 +61,8 @@ class HttpDriver:
                 yield chunk
 
     async def _fetch(self, request: HttpRequest, target: Target) -> HttpAnswer:
+        if self._sign is not None:
+            request = await self._sign(request, target)
         async with self._transport.open(_by_deadline(request, target), target.limits) as answer:
             whole = await answer.read()
         if whole.status != 200:

@@ -21,7 +21,7 @@ class Discovery:
         self._providers = [
             provider
             for provider in roster
-            if (provider.row.probed and provider.row.base_url)
+            if (provider.row.probe and provider.row.base_url)
             or (provider.row.discover and provider.enabled)
         ]
         self._tasks: list[asyncio.Task[None]] = []
@@ -33,7 +33,7 @@ class Discovery:
 
     async def first(self, limit: float = _LIMIT, *, probes_only: bool = False) -> None:
         """Asks everybody once, for at most `limit` seconds."""
-        asked = [refresh(p) for p in self._providers if p.row.probed or not probes_only]
+        asked = [refresh(p) for p in self._providers if p.row.probe or not probes_only]
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await asyncio.gather(*asked)
@@ -45,10 +45,10 @@ class Discovery:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _keep(self, provider: Provider) -> None:
-        if provider.row.probed:  # `start` has just asked
+        if provider.row.probe:  # `start` has just asked
             await asyncio.sleep(_RETRY)
         while True:
-            fresh = await refresh(provider) and not provider.row.probed
+            fresh = await refresh(provider) and not provider.row.probe
             await asyncio.sleep(_FRESH if fresh else _RETRY)
 
 
@@ -60,7 +60,7 @@ async def refresh(provider: Provider) -> bool:
     except Exception as error:  # whatever it is, it must not end the asking
         if not isinstance(error, AttemptFailed | InterferenceError | TimeoutError):
             _log.exception("%s: a defect in reading its models", provider.id)
-        if provider.row.probed:
+        if provider.row.probe:
             provider.unreachable = f"nothing answers at {provider.row.base_url}"
         return False
     provider.unreachable = ""

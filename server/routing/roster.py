@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from server import operations
-from server.drivers.base import Driver, Target
+from server.drivers.base import Driver, Listed, Target
 from server.errors import NotFound
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operation
 from server.routes import Route, Routes
@@ -39,7 +39,7 @@ class Provider:
         bound = row.concurrency
         self.bound = Bound(math.ceil(bound.limit / workers), bound.queue, bound.wait)
         self._lacking = _lacking(row, key)
-        self._unreachable = "its list of models has not answered yet" if row.probed else ""
+        self._unreachable = "its list of models has not answered yet" if row.probe else ""
         self._board: Board | None = None
         self._changed: Callable[[], None] = _unheard
         self.learn(())
@@ -89,10 +89,10 @@ class Provider:
         self._changed = changed
         board.add(self.id, self.row.breaker, self.row.key_env)
 
-    def learn(self, discovered: Sequence[str]) -> None:
+    def learn(self, discovered: Sequence[Listed]) -> None:
         """Takes the upstream's own list of models, in place of the last one."""
         row = self.row
-        found = [name for name in discovered[:_MAX_DISCOVERED] if len(name) <= _MAX_NAME]
+        found = [one.name for one in discovered[:_MAX_DISCOVERED] if len(one.name) <= _MAX_NAME]
         known = dict.fromkeys((*row.aliases, *row.models, *found))
         hidden = {name for name in found if _matches(name, row.hidden_models)}
         drawn_or_embedded = (*row.image_models, *row.embedding_models)
@@ -198,6 +198,11 @@ class Roster:
     def _forget(self) -> None:
         self._enabled = None
         self._doing.clear()
+
+    async def aclose(self) -> None:
+        """Lets go of what the drivers hold."""
+        for driver in {id(provider.driver): provider.driver for provider in self}.values():
+            await driver.close()
 
     def get(self, name: str) -> Provider | None:
         """The provider with exactly this id."""

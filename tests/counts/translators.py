@@ -17,7 +17,7 @@ from typing import Any
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from interference.v1.message_pb2 import ChatMessage, ContentPart
-from server import rows
+from server import drivers, rows
 from server.drivers.base import Target
 from server.drivers.openai import OpenAIDialect
 from server.ingress.base import Asked, Reader
@@ -129,7 +129,7 @@ def _held(job: Job) -> int:
 
 
 def _target() -> Target:
-    (row,) = rows.read(rows.parse(_ROW, "counts"), "counts", ("openai",)).values()
+    (row,) = rows.read(rows.parse(_ROW, "counts"), "counts", drivers.KINDS).values()
     return Target(row, "m")
 
 

@@ -41,4 +41,4 @@ def test_a_curl_example_prints_the_answer(service: Service, command: str) -> Non
 
 def test_the_example_of_a_row_is_valid() -> None:
     [text] = YAML
-    assert rows.read(rows.parse(text, "README.md"), "README.md", drivers.NAMES).keys() == {"Mine"}
+    assert rows.read(rows.parse(text, "README.md"), "README.md", drivers.KINDS).keys() == {"Mine"}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from server import rows
+from server import drivers, rows
 from server.config import (
     Secrets,
     Settings,
@@ -35,7 +35,7 @@ def test_a_catalog_is_found_beside_the_settings_file(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text("providers: own.yaml")
     (tmp_path / "own.yaml").write_text("providers: [{id: Mine, driver: echo, priority: 1}]")
     settings = load_settings(str(tmp_path / "s.yaml"), {})
-    assert load_catalog(settings, ("openai", "echo", "canvas")).providers[0].id == "Mine"
+    assert load_catalog(settings, drivers.KINDS).providers[0].id == "Mine"
 
 
 def test_routes_may_lead_to_shipped_providers_and_to_own_ones(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_routes_may_lead_to_shipped_providers_and_to_own_ones(tmp_path: Path) ->
         f"providers: [{{id: Mine, driver: echo}}]\nroutes: [{{model: fast, targets: {targets}}}]"
     )
     settings = Settings(providers=str(tmp_path / "own.yaml"))
-    [route] = load_catalog(settings, ("openai", "echo", "canvas")).routes
+    [route] = load_catalog(settings, drivers.KINDS).routes
     assert [target.provider for target in route.targets] == ["Mine", "Echo"]
 
 

@@ -45,7 +45,7 @@ def test_the_committed_page_is_fresh() -> None:
 
 
 def test_every_parameter_and_every_provider_is_on_it() -> None:
-    catalog = load_catalog(Settings(), drivers.NAMES).providers
+    catalog = load_catalog(Settings(), drivers.KINDS).providers
     text = page(catalog, openapi())
     for operation in operations.ALL:
         for name in operation.fields:

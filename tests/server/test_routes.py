@@ -174,5 +174,5 @@ def test_the_example_in_the_catalog_is_valid(tmp_path: Path) -> None:
     text = Path(rows.__file__).with_name("catalog").joinpath("providers.yaml").read_text(encoding="utf-8")
     [example] = re.findall(r"^# For example:\n#\n((?:#   .*\n)+)", text, re.MULTILINE)
     (tmp_path / "own.yaml").write_text(textwrap.dedent(example.replace("#", " ")))
-    catalog = load_catalog(Settings(providers=str(tmp_path / "own.yaml")), drivers.NAMES)
+    catalog = load_catalog(Settings(providers=str(tmp_path / "own.yaml")), drivers.KINDS)
     assert [route.model for route in catalog.routes] == ["fast", "*"]

@@ -15,7 +15,7 @@ params:
 
 
 def read(text: str) -> dict[str, rows.Row]:
-    return rows.read(rows.parse(text, "mine.yaml"), "mine.yaml", drivers.NAMES)
+    return rows.read(rows.parse(text, "mine.yaml"), "mine.yaml", drivers.KINDS)
 
 
 def test_a_row_takes_named_sets_of_parameters() -> None:
@@ -105,7 +105,7 @@ def test_ids_that_differ_by_case_alone_are_refused() -> None:
 
 
 def test_the_shipped_catalog_has_the_providers_that_people_use() -> None:
-    catalog = {row.id: row for row in load_catalog(Settings(), drivers.NAMES).providers}
+    catalog = {row.id: row for row in load_catalog(Settings(), drivers.KINDS).providers}
     assert catalog.keys() >= {
         *("OpenAI", "HuggingChat", "Groq", "OpenRouter", "Together", "Mistral", "DeepSeek", "xAI"),
         *("Cerebras", "Fireworks", "DeepInfra", "Perplexity", "NVIDIA", "Gemini", "AzureOpenAI"),

@@ -10,14 +10,17 @@ from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completions_pb2 import CreateTextCompletionRequest
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
-from server.drivers import failures
-from server.drivers.base import StreamTranslator, Target, Translator
+from server.drivers import answers, failures
+from server.drivers.base import Listed, StreamTranslator, Target, Translator
+from server.drivers.http import HttpDriver
 from server.drivers.openai import address, wire
 from server.drivers.openai.chat import ChatTranslator
 from server.drivers.openai.embeddings import EmbeddingsTranslator
 from server.drivers.openai.images import ImagesTranslator
 from server.drivers.openai.text import TextTranslator
 from server.errors import AttemptFailed
+from server.kinds import Kind
+from server.sse import EventReader
 from server.transport import HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:
@@ -42,20 +45,31 @@ class OpenAIDialect:
             GenerateImagesRequest: ImagesTranslator(),
         }
 
+    def framing(self, limit: int) -> EventReader:
+        """Server-sent events."""
+        return EventReader(limit)
+
     def models_request(self, target: Target) -> HttpRequest:
         """GET /models."""
         return HttpRequest("GET", address.url(target.row, "models", target.model), wire.headers(target))
 
-    def models(self, answer: HttpAnswer) -> list[str]:
+    def models(self, answer: HttpAnswer) -> list[Listed]:
         """`{"data": [{"id": ...}]}`, or at some servers the bare list."""
-        decoded = wire.decode(answer.body)
+        decoded = answers.decode(answer.body)
         listed = decoded.get("data") if isinstance(decoded, dict) else decoded
         if not isinstance(listed, list):
-            raise AttemptFailed(wire.BROKEN, "answered with no list of models")
+            raise AttemptFailed(answers.BROKEN, "answered with no list of models")
         ids = (item.get("id") for item in listed if isinstance(item, dict))
         # Gemini lists `models/gemini-...` and takes the name with and without the prefix.
-        return [name.removeprefix("models/") for name in ids if isinstance(name, str) and name]
+        return [Listed(name.removeprefix("models/")) for name in ids if isinstance(name, str) and name]
 
     def failure(self, answer: HttpAnswer, target: Target) -> Exception:
         """Reads an answer that is no success."""
-        return failures.read(answer.status, answer.headers, wire.try_decode(answer.body), target)
+        return failures.read(answer.status, answer.headers, answers.try_decode(answer.body), target)
+
+
+KIND = Kind(
+    make=lambda transport: HttpDriver(OpenAIDialect(), transport),
+    has_address=True,
+    is_probed=True,
+)

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk, ChunkChoice
+from server.drivers import answers
 from server.drivers.base import Target
 from server.drivers.openai import body, deltas, reading, wire
 from server.drivers.openai.calls import CallIndexes
@@ -24,9 +25,9 @@ class ChatTranslator:
     def answer(self, answer: HttpAnswer, _: CreateCompletionRequest, target: Target) -> ChatCompletion:
         """Reads a whole completion."""
         decoded = wire.answered(answer, target, "message")
-        completion = wire.lift(ChatCompletion, decoded, reading.SPELLINGS)
-        wire.check_choices(completion, "message")
-        wire.complete(completion, target)
+        completion = answers.lift(ChatCompletion, decoded, reading.SPELLINGS)
+        answers.check_choices(completion, "message")
+        answers.complete(completion, target)
         completion.id = completion.id or f"chatcmpl-{uuid4().hex}"
         completion.object = "chat.completion"
         profile = target.row.profile
@@ -55,9 +56,9 @@ class ChatDecoder(StreamDecoder[ChatCompletionChunk]):
         self._calls: dict[int, CallIndexes] = {}
 
     def _read(self, decoded: dict[str, Any]) -> ChatCompletionChunk:
-        chunk = wire.lift(ChatCompletionChunk, decoded, reading.SPELLINGS)
+        chunk = answers.lift(ChatCompletionChunk, decoded, reading.SPELLINGS)
         chunk.object = "chat.completion.chunk"
-        wire.number(chunk)
+        answers.number(chunk)
         for choice in chunk.choices:
             self._say_role(choice)
             if choice.delta.tool_calls:

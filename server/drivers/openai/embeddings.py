@@ -7,6 +7,7 @@ import struct
 from typing import Any
 
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest, CreateEmbeddingsResponse, Embedding
+from server.drivers import answers
 from server.drivers.base import Target
 from server.drivers.openai import body, wire
 from server.errors import AttemptFailed
@@ -32,13 +33,13 @@ class EmbeddingsTranslator:
         decoded = wire.answered(answer, target)
         data = decoded.get("data")
         if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-            raise AttemptFailed(wire.BROKEN, "answered without embeddings", status=answer.status)
+            raise AttemptFailed(answers.BROKEN, "answered without embeddings", status=answer.status)
         for item in data:
             item.pop("embedding_base64", None)  # which is a name of ours
             if isinstance(item.get("embedding"), str):
                 item["embedding_base64"] = item.pop("embedding")
-        made = wire.lift(CreateEmbeddingsResponse, decoded)
-        wire.complete(made, target)
+        made = answers.lift(CreateEmbeddingsResponse, decoded)
+        answers.complete(made, target)
         made.object = "list"
         _settle(made, request)
         return made
@@ -52,13 +53,13 @@ def _settle(made: CreateEmbeddingsResponse, request: CreateEmbeddingsRequest) ->
             item.index = place
         _form(item, request.encoding_format)
     if sorted(item.index for item in made.data) != list(range(len(request.input))):
-        raise AttemptFailed(wire.BROKEN, "answered with other embeddings than one for each input")
+        raise AttemptFailed(answers.BROKEN, "answered with other embeddings than one for each input")
     made.data.sort(key=lambda item: item.index)
 
 
 def _form(item: Embedding, wanted: str) -> None:
     if not all(map(math.isfinite, item.embedding)):
-        raise AttemptFailed(wire.BROKEN, _NO_NUMBERS)
+        raise AttemptFailed(answers.BROKEN, _NO_NUMBERS)
     if wanted == "base64" and not item.embedding_base64:
         packed = _packed(item.embedding)
         item.embedding_base64 = base64.b64encode(packed).decode()
@@ -69,14 +70,14 @@ def _form(item: Embedding, wanted: str) -> None:
             item.embedding.extend(unpacked)
             item.ClearField("embedding_base64")
     if not item.embedding and not item.embedding_base64:
-        raise AttemptFailed(wire.BROKEN, "answered with an embedding that is none")
+        raise AttemptFailed(answers.BROKEN, "answered with an embedding that is none")
 
 
 def _packed(vector: Any) -> bytes:
     try:
         return struct.pack(f"<{len(vector)}f", *vector)
     except (OverflowError, struct.error):
-        raise AttemptFailed(wire.BROKEN, _NO_NUMBERS) from None
+        raise AttemptFailed(answers.BROKEN, _NO_NUMBERS) from None
 
 
 def _unpacked(text: str) -> tuple[float, ...]:
@@ -84,7 +85,7 @@ def _unpacked(text: str) -> tuple[float, ...]:
         packed = base64.b64decode(text, validate=True)
         unpacked = struct.unpack(f"<{len(packed) // 4}f", packed)
     except (binascii.Error, ValueError, struct.error):
-        raise AttemptFailed(wire.BROKEN, "answered with an embedding that is not base64") from None
+        raise AttemptFailed(answers.BROKEN, "answered with an embedding that is not base64") from None
     if not all(map(math.isfinite, unpacked)):
-        raise AttemptFailed(wire.BROKEN, _NO_NUMBERS)
+        raise AttemptFailed(answers.BROKEN, _NO_NUMBERS)
     return unpacked

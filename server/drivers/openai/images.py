@@ -3,6 +3,7 @@
 from typing import Any
 
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
+from server.drivers import answers
 from server.drivers.base import Target
 from server.drivers.openai import body, wire
 from server.errors import AttemptFailed
@@ -27,10 +28,10 @@ class ImagesTranslator:
         self, answer: HttpAnswer, _: GenerateImagesRequest, target: Target
     ) -> GenerateImagesResponse:
         """Reads images."""
-        images = wire.lift(GenerateImagesResponse, wire.answered(answer, target))
+        images = answers.lift(GenerateImagesResponse, wire.answered(answer, target))
         if not images.data or not all(item.url or item.b64_json for item in images.data):
-            raise AttemptFailed(wire.BROKEN, "answered without images", status=answer.status)
-        wire.complete(images, target)
+            raise AttemptFailed(answers.BROKEN, "answered without images", status=answer.status)
+        answers.complete(images, target)
         return images
 
 

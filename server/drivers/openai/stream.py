@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from google.protobuf.struct_pb2 import Struct
 
+from server.drivers import answers
 from server.drivers.base import Target
 from server.drivers.openai import deltas, wire
 from server.drivers.openai.deltas import Piece, TextEvent
@@ -54,7 +55,7 @@ class StreamDecoder(Generic[C]):
                 continue
             chunk = self._read(deltas.together(piece, piece.rest))
             if "choices" in chunk.extra.fields:
-                raise AttemptFailed(wire.BROKEN, "sent choices of another shape")
+                raise AttemptFailed(answers.BROKEN, "sent choices of another shape")
             if not chunk.choices and not self._finished and not chunk.HasField("usage"):
                 self._keep_early(chunk)
                 continue

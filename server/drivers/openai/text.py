@@ -4,6 +4,7 @@ from typing import Any
 from uuid import uuid4
 
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextCompletion
+from server.drivers import answers
 from server.drivers.base import Target
 from server.drivers.openai import body, wire
 from server.drivers.openai.stream import StreamDecoder
@@ -22,9 +23,9 @@ class TextTranslator:
     def answer(self, answer: HttpAnswer, _: CreateTextCompletionRequest, target: Target) -> TextCompletion:
         """Reads a whole completion."""
         completion = _lift(wire.answered(answer, target))
-        wire.check_choices(completion, "text")
+        answers.check_choices(completion, "text")
         completion.id = completion.id or f"cmpl-{uuid4().hex}"
-        wire.complete(completion, target)
+        answers.complete(completion, target)
         return completion
 
     def decoder(self, request: CreateTextCompletionRequest, target: Target) -> "TextDecoder":
@@ -42,10 +43,10 @@ class TextDecoder(StreamDecoder[TextCompletion]):
 
 
 def _lift(decoded: dict[str, Any]) -> TextCompletion:
-    completion = wire.lift(TextCompletion, decoded)
+    completion = answers.lift(TextCompletion, decoded)
     completion.ClearField("error")
     completion.ClearField("attempts")
     completion.ClearField("routing")
     completion.object = "text_completion"
-    wire.number(completion)
+    answers.number(completion)
     return completion

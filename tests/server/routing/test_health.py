@@ -473,7 +473,9 @@ async def _until(true: Callable[[], bool]) -> None:
 
 
 async def test_who_watches_hears_that_a_server_can_be_reached_again(world: World) -> None:
-    provider = Provider(Row(id="A", driver="openai", base_url="http://localhost:1/v1"), EchoDriver(), None)
+    provider = Provider(
+        Row(id="A", driver="openai", base_url="http://localhost:1/v1", probe=True), EchoDriver(), None
+    )
     provider.join(world.board)
     heard: list[str] = []
 

@@ -9,6 +9,7 @@ from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.completions_pb2 import CreateTextCompletionRequest
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
+from server.drivers.base import Listed
 from server.drivers.echo import EchoDriver
 from server.errors import InvalidRequest, NotFound, Unavailable
 from server.operations import Request
@@ -23,7 +24,7 @@ def provider(
     name: str, key: str | None = None, discovered: tuple[str, ...] | None = None, **row: Any
 ) -> Provider:
     made = Provider(Row(**{"id": name, "driver": "echo", "models": ("m",)} | row), EchoDriver(), key)
-    made.learn(discovered or ())
+    made.learn([Listed(name) for name in discovered or ()])
     return made
 
 
@@ -360,7 +361,7 @@ def test_who_learns_of_other_models_is_asked_for_those_from_then_on() -> None:
     roster = Roster([provider("A"), provider("B", discover=True, models=(), discovered=("m", "old"))])
     assert planned(roster, model="m") == ["A/m", "B/m"]
     assert planned(roster, model="old") == ["B/old"]
-    roster.named("B").learn(("new",))
+    roster.named("B").learn([Listed("new")])
     assert planned(roster, model="m") == ["A/m"]
     assert planned(roster, model="new") == ["B/new"]
     with pytest.raises(NotFound):

@@ -15,4 +15,4 @@ from tests.server.drivers.openai.dialect import DIALECT, answer
     ],
 )
 def test_a_list_of_models_is_read(raw: Any) -> None:
-    assert DIALECT.models(answer(raw)) == ["a", "b"]
+    assert [model.name for model in DIALECT.models(answer(raw))] == ["a", "b"]
