@@ -1,7 +1,8 @@
 """What a catalog row may say, and how rows are read and merged."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -16,9 +17,22 @@ from server.profile import Profile
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_BASE_URL = re.compile(r"https?://[^/@?#\s]+(/[^?#\s]*)?")
+# How the addresses of a scheme look, and in which words a fault says so.
+_BASE_URLS = {
+    "http": (
+        re.compile(r"https?://[^/@?#\s]+(/[^?#\s]*)?"),
+        "http(s)://host/path, without a user, a query or a fragment",
+    ),
+    "grpc": (
+        re.compile(r"grpcs?://(\[[0-9A-Fa-f:.]+\]|[^/@?#:\[\]\s]+):[0-9]{1,5}/?|unix:(//)?/[^?#\s]+"),
+        "grpc(s)://host:port or unix:/path",
+    ),
+}
 # The two names of the most tokens to write; vendors know one or both, and either stands for the other.
 TWINS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+
+# What a row may say of some of its chat models: see `server.capabilities`.
+STATED = ("stream", "tools", "json_schema", "reasoning", "logprobs")
 
 # Parameters that say nothing where they are 1, their default, which some clients always send.
 ONES = ("n", "best_of")
@@ -66,6 +80,8 @@ class Concurrency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+MOST_TOKENS = 2**31 - 1  # what the contract's numbers hold
+Tokens = Annotated[int, msgspec.Meta(ge=1, le=MOST_TOKENS)]
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,6 +102,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     embedding_models: tuple[Name, ...] = ()
     image_models: tuple[Name, ...] = ()
     vision_models: tuple[str, ...] = ()
+    capabilities: dict[str, tuple[str, ...]] = {}
+    context_lengths: dict[Name, Tokens] = {}
     hidden_models: tuple[str, ...] = ()
     aliases: dict[Name, Name] = {}
     params: tuple[str, ...] = operations.CHAT.fields
@@ -104,6 +122,15 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     def models_of(self, operation: Operation) -> tuple[str, ...]:
         """The names and globs of the models that do this."""
         return cast("tuple[str, ...]", getattr(self, operation.models))
+
+    def is_capable(self, word: str, name: str) -> bool | None:
+        """Whether it says that a model, by the provider's own name, can do this; None: it says nothing."""
+        capable = self.capabilities.get(word)
+        return None if capable is None else matches(name, capable)
+
+    def context_length(self, name: str) -> int | None:
+        """How many tokens it says that a model, by the provider's own name, can have before it at most."""
+        return next((most for glob, most in self.context_lengths.items() if matches(name, (glob,))), None)
 
     def params_of(self, operation: Operation) -> tuple[str, ...]:
         """The parameters of this that it honours."""
@@ -203,20 +230,29 @@ def _check(row: Row, kind: Kind, where: str) -> None:
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: options: {field_first(error)}") from None
     if kind.has_address and (row.base_url or not row.base_url_env):
-        check_base_url(row.base_url, f"{where}: base_url")
+        check_base_url(row.base_url, f"{where}: base_url", kind.scheme)
     for field in ("key_env", "base_url_env"):
         name = getattr(row, field)
         if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise SettingsError(f"{where}: {field}: must be the name of an environment variable")
+    for word in row.capabilities:
+        if word not in STATED:
+            raise SettingsError(f"{where}: capabilities.{word}: is none of {', '.join(STATED)}")
     if row.breaker.cool_down > row.breaker.longest:
         raise SettingsError(f"{where}: breaker: cool_down must not be longer than longest")
     row.profile.check(f"{where}: profile")
 
 
-def check_base_url(url: str, where: str) -> None:
-    """Raises `SettingsError` for an address that no API begins at."""
-    if not _BASE_URL.fullmatch(url):
-        raise SettingsError(f"{where}: must be http(s)://host/path, without a user, a query or a fragment")
+def check_base_url(url: str, where: str, scheme: str = "") -> None:
+    """Raises `SettingsError` for an address that no API of this scheme, or of any, begins at."""
+    schemes = [_BASE_URLS[scheme]] if scheme else list(_BASE_URLS.values())
+    if not any(form.fullmatch(url) for form, _ in schemes):
+        raise SettingsError(f"{where}: must be {', or '.join(words for _, words in schemes)}")
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name matches one of these patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def is_glob(name: str) -> bool:

@@ -63,9 +63,9 @@ def serving(
 
 
 def row(provider_id: str, base_url: str, **more: Any) -> dict[str, Any]:
-    """A catalog row for a server at `base_url` that has the model `m`."""
-    fields = {"id": provider_id, "driver": "openai", "base_url": base_url, "models": ["m"]}
-    return {**fields, "probe": False, **more}
+    """A catalog row for a server at `base_url` that has the model `m`. What is None is left out."""
+    fields = {"id": provider_id, "driver": "openai", "base_url": base_url, "models": ["m"], "probe": False}
+    return {name: value for name, value in (fields | more).items() if value is not None}
 
 
 def _found(pattern: str, text: str) -> str:

@@ -31,12 +31,14 @@ class Target(msgspec.Struct, frozen=True, gc=False):
 class Listed(msgspec.Struct, frozen=True, gc=False):
     """A model as a provider lists it, by the provider's own name.
 
-    `capabilities` are words for what it can do (see `server.capabilities`), `context_length` is in tokens;
-    None where the list does not tell.
+    `capabilities` and `lacks` are words for what it can and cannot do (see `server.capabilities`), where
+    the list tells: of a word in neither the row decides. Where a word for an operation is among the
+    capabilities, the model does those and no other. `context_length` is in tokens.
     """
 
     name: str
     capabilities: frozenset[str] | None = None
+    lacks: frozenset[str] = frozenset()
     context_length: int | None = None
 
 

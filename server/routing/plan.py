@@ -8,8 +8,9 @@ import msgspec
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from server import operations
+from server.capabilities import CHAT_WORDS, FIELDS, Needs
 from server.errors import Attempt, Cause, InterferenceError, InvalidRequest
-from server.operations import IMAGES, Operation, Request
+from server.operations import CHAT, IMAGES, Operation, Request
 from server.routes import Condition, Hedging, Route, RouteTarget
 from server.routing import choosing, outcome, refusals
 from server.routing.choosing import Draw, Figures
@@ -43,7 +44,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     hedge: Hedging | None = None
 
 
-def make(request: Request, roster: Roster, draw: Draw = random.random) -> Plan:
+def make(request: Request, roster: Roster, draw: Draw = random.random, *, stream: bool = False) -> Plan:
     """Plans a request. Raises `NotFound` for unknown names, and what fits where nobody is left.
 
     Providers named are asked in that order. None named: the targets of the route of this name, which goes
@@ -60,17 +61,19 @@ def make(request: Request, roster: Roster, draw: Draw = random.random) -> Plan:
         raise InvalidRequest("model is required.", reason="model_missing", param="model")
     candidates: list[Candidate] = []
     passed_over: list[Attempt] = []
-    asked = refusals.asked(request, operation)
+    asked, needs = refusals.asked(request, operation), Needs(request, stream=stream)
     for candidate in _options(model, route, named, roster, operation):
-        fault = _fault(candidate, asked)
+        fault = _fault(candidate, asked) or _lack(candidate, needs)
         if fault is None:
             candidates.append(candidate)
         else:
-            passed_over.append(Attempt(candidate.provider.id, candidate.model, *fault))
+            passed_over.append(fault)
     if not candidates:
-        raise _nobody(model, route, asked, passed_over, roster)
+        raise _nobody(model, route, asked, needs, passed_over, roster)
     if not named:
         candidates = _ordered(candidates, request, route, roster, draw)
+        if operation is CHAT:
+            candidates = _able_first(candidates, needs)
     return Plan(model, tuple(candidates), tuple(passed_over), _hedging(request, route))
 
 
@@ -109,6 +112,13 @@ def _healthy_first(candidates: list[Candidate], look: Callable[[Candidate], Figu
     return sorted(candidates, key=lambda c: c.when is not None and not choosing.meets(c.when, look(c)))
 
 
+def _able_first(candidates: list[Candidate], needs: Needs) -> list[Candidate]:
+    """Those that are not known to have all that is needed come after those that are, in the same order."""
+    if len(candidates) < 2:
+        return candidates
+    return sorted(candidates, key=lambda c: not needs.fits(c.provider.known(c.model)))
+
+
 def _key(request: Request) -> str:
     """What keeps a caller to a provider, whose prompt cache pays only then; empty where nothing does."""
     if isinstance(request, CreateCompletionRequest) and request.prompt_cache_key:
@@ -117,19 +127,23 @@ def _key(request: Request) -> str:
 
 
 def _nobody(
-    model: str, route: Route | None, asked: Asked, passed_over: list[Attempt], roster: Roster
+    model: str,
+    route: Route | None,
+    asked: Asked,
+    needs: Needs,
+    passed_over: list[Attempt],
+    roster: Roster,
 ) -> InterferenceError:
     """Nobody is left. The error says where the model is, or who takes the parameters."""
     operation = asked.operation
     causes = [attempt.cause for attempt in passed_over]
     if "parameter_unsupported" not in causes or "not_enabled" in causes:
         return outcome.nobody(model, passed_over, roster.suggest(model, operation))
-    picky = roster.named(passed_over[causes.index("parameter_unsupported")].provider)
-    param = refusals.of(picky.row, asked)[0].param
+    param = passed_over[causes.index("parameter_unsupported")].param or ""
     able = [provider for provider in roster.enabled if provider.models(operation)]
     takers = [provider for provider in able if refusals.takes(provider.row, asked)]
     names = {target.model for target in _targets(route)} or {model}
-    having = [p.id for p in takers if any(p.does(operation, name) for name in names)]
+    having = [p.id for p in takers if any(_can(p, name, operation, needs) for name in names)]
     others = [] if having else [provider.id for provider in takers]
     return outcome.nobody_takes(model, param, passed_over, having, others)
 
@@ -180,13 +194,33 @@ def _anyone(model: str, roster: Roster, operation: Operation) -> Sequence[Provid
     return [provider for provider in roster.enabled if provider.models(operation)]
 
 
-def _fault(candidate: Candidate, asked: Asked) -> tuple[Cause, str] | None:
-    """Why a provider cannot take the request: cause and message."""
+def _can(provider: Provider, model: str, operation: Operation, needs: Needs) -> bool:
+    """Whether a provider is known to have a model, and not to lack anything in it that is needed."""
+    return provider.does(operation, model) and needs.words.isdisjoint(provider.known(model).lacks)
+
+
+def _fault(candidate: Candidate, asked: Asked) -> Attempt | None:
+    """Why a provider cannot take the request."""
     provider, model, operation = candidate.provider, candidate.model, asked.operation
     if provider.missing:
-        return "not_enabled", f"not enabled ({provider.missing})"
+        return _passed(candidate, "not_enabled", f"not enabled ({provider.missing})")
     if not model or not provider.may_have(model, operation):
-        return "no_such_model", f"no {operation.noun} {model}".rstrip()
+        return _passed(candidate, "no_such_model", f"no {operation.noun} {model}".rstrip())
     if refused := refusals.of(provider.row, asked):
-        return "parameter_unsupported", f"does not take {', '.join(map(str, refused))}"
+        told = f"does not take {', '.join(map(str, refused))}"
+        return _passed(candidate, "parameter_unsupported", told, refused[0].param)
     return None
+
+
+def _lack(candidate: Candidate, needs: Needs) -> Attempt | None:
+    """Why a model cannot do what is asked of it, where that is known."""
+    provider, model = candidate.provider, candidate.model
+    if not provider.is_choosy or not (lacking := needs.words & provider.known(model).lacks):
+        return None
+    words = [word for word in CHAT_WORDS if word in lacking]
+    told = f"{model} has no {', '.join(words)}"
+    return _passed(candidate, "parameter_unsupported", told, FIELDS[words[0]])
+
+
+def _passed(candidate: Candidate, cause: Cause, told: str, param: str | None = None) -> Attempt:
+    return Attempt(candidate.provider.id, candidate.model, cause, told, param=param)

@@ -3,9 +3,9 @@
 import difflib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 
-from server import operations
+from server import capabilities, operations
+from server.capabilities import VISION, Known
 from server.drivers.base import Driver, Listed, Target
 from server.errors import NotFound
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operation
@@ -13,8 +13,9 @@ from server.routes import Route, Routes
 from server.routing.bounds import Bound
 from server.routing.budget import Budget
 from server.routing.health import WHOLE, Board
-from server.rows import Limits, Row, is_glob
+from server.rows import Limits, Row, is_glob, matches
 
+_OPERATIONS = frozenset(operation.name for operation in operations.ALL)
 _MAX_DISCOVERED = 5000  # models; no provider has as many
 _MAX_NAME = 256  # characters
 _MAX_COMPARED = 200  # names that a misspelt one is compared with, which takes a while
@@ -27,7 +28,8 @@ def _unheard() -> None:
 class Provider:
     """A catalog row at run time, with the models that it is known to have, by public name.
 
-    `vision_models` are those of its chat models that read images. It is one of so many `workers` that has
+    `vision_models` are those of its chat models that read images, `is_choosy` says whether one of them is
+    known to lack something. It is one of so many `workers` that has
     it, which share its bound on concurrency.
     """
 
@@ -92,22 +94,27 @@ class Provider:
     def learn(self, discovered: Sequence[Listed]) -> None:
         """Takes the upstream's own list of models, in place of the last one."""
         row = self.row
-        found = [one.name for one in discovered[:_MAX_DISCOVERED] if len(one.name) <= _MAX_NAME]
-        known = dict.fromkeys((*row.aliases, *row.models, *found))
-        hidden = {name for name in found if _matches(name, row.hidden_models)}
-        drawn_or_embedded = (*row.image_models, *row.embedding_models)
-        writing = [
-            name for name in known if name not in hidden and not _matches(self.own(name), drawn_or_embedded)
-        ]
-        self._models = {
-            CHAT.name: tuple(writing),
-            TEXT_COMPLETIONS.name: self._picked(row.text_models, writing),
-            EMBEDDINGS.name: self._picked(row.embedding_models, known),
-            IMAGES.name: self._picked(row.image_models, known),
+        told = {one.name: one for one in discovered[:_MAX_DISCOVERED] if len(one.name) <= _MAX_NAME}
+        known = {name: told.get(self.own(name)) for name in (*row.aliases, *row.models, *told)}
+        hidden = {name for name in told if matches(name, row.hidden_models)}
+        otherwise = (*row.image_models, *row.embedding_models)
+        writing = {
+            name: listed
+            for name, listed in known.items()
+            if name not in hidden and not matches(self.own(name), otherwise)
         }
-        self.vision_models = dict.fromkeys(
-            name for name in self.models(CHAT) if _matches(self.own(name), row.vision_models)
-        )
+        self._models = {
+            CHAT.name: tuple(name for name, listed in writing.items() if _does(listed, CHAT) is not False),
+            TEXT_COMPLETIONS.name: self._picked(TEXT_COMPLETIONS, writing),
+            EMBEDDINGS.name: self._picked(EMBEDDINGS, known),
+            IMAGES.name: self._picked(IMAGES, known),
+        }
+        self._known = {
+            name: capabilities.known(row, self.own(name), listed) for name, listed in known.items()
+        }
+        chatting = self.models(CHAT)
+        self.is_choosy = any(self._known[name].lacks for name in chatting)
+        self.vision_models = [name for name in chatting if VISION in self._known[name].able]
         self._names = {name: frozenset(models) for name, models in self._models.items()}
         self._listed = frozenset().union(*self._names.values())
         self._operations = {
@@ -128,10 +135,20 @@ class Provider:
         """Whether it is known to have a model for an operation."""
         return model in self._names[operation.name]
 
-    def _picked(self, names: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
-        """The models that a row names, and of those known the ones that its globs pick."""
+    def known(self, model: str) -> Known:
+        """What is known of a model, also of one that is not on its list."""
+        known = self._known.get(model)
+        return capabilities.known(self.row, self.own(model), None) if known is None else known
+
+    def _picked(self, operation: Operation, known: Mapping[str, Listed | None]) -> tuple[str, ...]:
+        """The models that a row names, and of those known the ones that its globs or its list pick."""
+        names = self.row.models_of(operation)
         literal = [name for name in names if not is_glob(name)]
-        matching = [name for name in known if _matches(self.own(name), names)]
+        matching = [
+            name
+            for name, listed in known.items()
+            if matches(self.own(name), names) or _does(listed, operation)
+        ]
         return tuple(dict.fromkeys([*literal, *matching]))
 
     def own(self, name: str) -> str:
@@ -158,7 +175,7 @@ class Provider:
         """
         if operation is CHAT and self.row.discover:
             return True
-        return self.does(operation, model) or _matches(model, self.row.models_of(operation))
+        return self.does(operation, model) or matches(model, self.row.models_of(operation))
 
 
 class Roster:
@@ -263,5 +280,8 @@ def _a(noun: str) -> str:
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _does(listed: Listed | None, operation: Operation) -> bool | None:
+    """Whether the provider's list says that a model does this; None where it says nothing."""
+    if listed is None or listed.capabilities is None or _OPERATIONS.isdisjoint(listed.capabilities):
+        return None
+    return operation.name in listed.capabilities

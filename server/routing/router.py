@@ -144,7 +144,7 @@ class Router:
 
     async def _find(self, request: Request, journal: Journal, *, stream: bool) -> _Found:
         """Asks until somebody gives content."""
-        made = plan.make(request, self._roster)
+        made = plan.make(request, self._roster, stream=stream)
         journal.planned(made.model, made.passed_over)
         call = _Call(request, journal, stream, deque(made.candidates))
         self._hedges.earn()

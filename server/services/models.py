@@ -1,26 +1,19 @@
 """The Models service."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from interference.v1.models_pb2 import GetModelRequest, ListModelsRequest, ListModelsResponse, Model
 from interference.v1.models_pb2_grpc import ModelsServicer
-from server import operations
+from server import capabilities, operations
+from server.capabilities import VISION
 from server.errors import NotFound
 from server.operations import CHAT, IMAGES, Operation
 from server.routing.roster import Provider, Roster
 from server.services import call, validate
 from server.services.call import Context
 
-_VISION = "vision"
 _OWNER = "interference"  # of a route
-# What a chat model can be asked for: the word, the request field that asks for it, and its value, if any.
-_WORDS = (
-    ("tools", "tools", "function"),
-    ("json_schema", "response_format", "json_schema"),
-    ("reasoning", "reasoning_effort", ""),
-    ("logprobs", "logprobs", ""),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +27,10 @@ class _Source:
         """What the provider does with the model; of one that is not on its list, what it may do."""
         known = self.provider.operations().get(self.model)
         return known or [one for one in operations.ALL if self.provider.may_have(self.model, one)]
+
+    def words(self) -> list[str]:
+        """What the provider can do with the model."""
+        return capabilities.words(self.operations(), self.provider.known(self.model))
 
 
 class Models(ModelsServicer):
@@ -100,8 +97,9 @@ def _described(name: str, having: Sequence[_Source], owner: str = "") -> Model:
     first = having[0].provider.row
     words: dict[str, None] = {}
     params: dict[str, None] = {}
+    lengths = [source.provider.known(source.model).context_length for source in having]
     for source in having:
-        words |= dict.fromkeys(_words(source))
+        words |= dict.fromkeys(source.words())
         for operation in source.operations():
             params |= dict.fromkeys(source.provider.row.params_of(operation))
     return Model(
@@ -109,20 +107,9 @@ def _described(name: str, having: Sequence[_Source], owner: str = "") -> Model:
         object="model",
         owned_by=owner or first.label or first.id,
         image=IMAGES.name in words,
-        vision=_VISION in words,
+        vision=VISION in words,
         providers=dict.fromkeys(source.provider.id for source in having),
         capabilities=words,
         params=params,
+        context_length=max((length for length in lengths if length is not None), default=None),
     )
-
-
-def _words(source: _Source) -> Iterator[str]:
-    """What a provider can do with a model."""
-    done, row = source.operations(), source.provider.row
-    yield from (operation.name for operation in done)
-    if source.model in source.provider.vision_models:
-        yield _VISION
-    if CHAT in done:
-        for word, param, value in _WORDS:
-            if param in row.params and value not in row.profile.refuses.get(param, ()):
-                yield word

@@ -7,13 +7,14 @@ from interference.v1.providers_pb2 import (
     GetProviderRequest,
     Health,
     ListProvidersRequest,
+    ModelCapabilities,
     Provider,
     ProviderDetails,
     WatchProvidersRequest,
     WatchProvidersResponse,
 )
 from interference.v1.providers_pb2_grpc import ProvidersServicer
-from server import operations
+from server import capabilities, operations
 from server.errors import Unavailable
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS
 from server.routing.circuit import Circuit
@@ -58,6 +59,13 @@ class Providers(ProvidersServicer):
             enabled=provider.enabled,
             reason=provider.reason,
             health=[self._health(circuit) for circuit in self._board.of(provider.id)],
+            capabilities={
+                model: ModelCapabilities(
+                    words=capabilities.words(done, provider.known(model)),
+                    context_length=provider.known(model).context_length,
+                )
+                for model, done in provider.operations().items()
+            },
         )
 
     async def WatchProviders(

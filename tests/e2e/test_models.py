@@ -1,5 +1,7 @@
 """What there is to ask for: models and providers, over REST and gRPC."""
 
+from typing import Any
+
 import grpc
 import pytest
 import requests
@@ -33,7 +35,7 @@ def test_models_are_listed_once_with_their_providers(service: Service) -> None:
         "vision": False,
         "provider": False,
         "providers": ["Echo"],
-        "capabilities": ["chat"],
+        "capabilities": ["chat", "stream"],
         "params": ["max_tokens", "max_completion_tokens", "stop", "n", "stream_options"],
     }
     assert found["canvas"]["image"] is True
@@ -42,7 +44,7 @@ def test_models_are_listed_once_with_their_providers(service: Service) -> None:
 
 def test_a_model_tells_what_its_providers_can_do_with_it(service: Service) -> None:
     model = get(service, "models/ok/m").json()
-    assert model["capabilities"] == ["chat", "tools", "json_schema", "reasoning", "logprobs"]
+    assert model["capabilities"] == ["chat", "stream", "tools", "json_schema", "reasoning", "logprobs"]
     assert {"tools", "seed", "verbosity"} <= set(model["params"])
     assert get(service, "models/canvas").json()["capabilities"] == ["images"]
     assert get(service, "models/picky/m").json()["params"] == ["seed"]
@@ -111,3 +113,41 @@ def test_an_address_may_come_from_the_environment(
     assert seen.path == "/ok/own/v1/chat?for=m"
     assert seen.headers["api-key"] == "k-1"
     assert "authorization" not in seen.headers
+
+
+def test_what_each_model_can_do_is_told_and_decides_who_is_asked(
+    upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = [
+        row("Blind", f"{upstream.url}/ok/v1", models=["m", "n"], vision_models=["n"], priority=1),
+        row("Sees", f"{upstream.url}/ok/v1", vision_models=["m"], context_lengths={"m": 4096}),
+    ]
+    image: Any = {
+        "role": "user",
+        "content": [{"type": "image_url", "image_url": {"url": "https://x/a.png"}}],
+    }
+    with serving(tmp_path_factory.mktemp("capable"), rows, workers=1) as service:
+        model = get(service, "models/m").json()
+        assert (model["context_length"], "vision" in model["capabilities"]) == (4096, True)
+        told = get(service, "providers/Sees").json()["capabilities"]["m"]
+        assert told["context_length"] == 4096
+        assert told["words"][:3] == ["chat", "stream", "vision"]
+        told = get(service, "providers/Blind").json()["capabilities"]
+        assert ("vision" in told["m"]["words"], "vision" in told["n"]["words"]) == (False, True)
+        with grpc.insecure_channel(service.envoy) as channel:
+            details = ProvidersStub(channel).GetProvider(
+                GetProviderRequest(provider="Sees"), timeout=TIMEOUT
+            )
+            assert details.capabilities["m"].context_length == 4096
+        for given, served in (({}, "Blind"), ({"messages": [image]}, "Sees")):
+            asked: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **given}
+            url = f"{service.base_url}/chat/completions"
+            assert requests.post(url, json=asked, timeout=TIMEOUT).json()["provider"] == served
+        refused = requests.post(
+            f"{service.base_url}/chat/completions",
+            json={"model": "m", "provider": "Blind", "messages": [image]},
+            timeout=TIMEOUT,
+        )
+        assert refused.status_code == 400
+        assert refused.json()["error"]["code"] == "parameter_unsupported"
+        assert refused.json()["error"]["param"] == "messages"

@@ -153,7 +153,7 @@ def test_routes_are_listed_as_models(routed: Service) -> None:
         "vision": False,
         "provider": False,
         "providers": ["Bad", "A", "B"],
-        "capabilities": ["chat", "tools"],
+        "capabilities": ["chat", "stream", "tools"],
         "params": ["user", "seed", "tools", "stop"],
     }
     assert not found.keys() & {"off", "ech*"}

@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinterference/v1/models.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x13\n\x11ListModelsRequest\"J\n\x12ListModelsResponse\x12\x0e\n\x06object\x18\x01 \x01(\t\x12$\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x16.interference.v1.Model\"&\n\x0fGetModelRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xb0\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x10\n\x08owned_by\x18\x04 \x01(\t\x12\r\n\x05image\x18\x05 \x01(\x08\x12\x0e\n\x06vision\x18\x06 \x01(\x08\x12\x10\n\x08provider\x18\x07 \x01(\x08\x12\x11\n\tproviders\x18\x08 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\t \x03(\t\x12\x0e\n\x06params\x18\n \x03(\t2\xd8\x01\n\x06Models\x12i\n\nListModels\x12\".interference.v1.ListModelsRequest\x1a#.interference.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12\x63\n\x08GetModel\x12 .interference.v1.GetModelRequest\x1a\x16.interference.v1.Model\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/models/{model=**}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cinterference/v1/models.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x13\n\x11ListModelsRequest\"J\n\x12ListModelsResponse\x12\x0e\n\x06object\x18\x01 \x01(\t\x12$\n\x04\x64\x61ta\x18\x02 \x03(\x0b\x32\x16.interference.v1.Model\"&\n\x0fGetModelRequest\x12\x13\n\x05model\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xe0\x01\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x10\n\x08owned_by\x18\x04 \x01(\t\x12\r\n\x05image\x18\x05 \x01(\x08\x12\x0e\n\x06vision\x18\x06 \x01(\x08\x12\x10\n\x08provider\x18\x07 \x01(\x08\x12\x11\n\tproviders\x18\x08 \x03(\t\x12\x14\n\x0c\x63\x61pabilities\x18\t \x03(\t\x12\x0e\n\x06params\x18\n \x03(\t\x12\x1b\n\x0e\x63ontext_length\x18\x0b \x01(\x05H\x00\x88\x01\x01\x42\x11\n\x0f_context_length2\xd8\x01\n\x06Models\x12i\n\nListModels\x12\".interference.v1.ListModelsRequest\x1a#.interference.v1.ListModelsResponse\"\x12\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/models\x12\x63\n\x08GetModel\x12 .interference.v1.GetModelRequest\x1a\x16.interference.v1.Model\"\x1d\x82\xd3\xe4\x93\x02\x17\x12\x15/v1/models/{model=**}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMODELREQUEST']._serialized_start=209
   _globals['_GETMODELREQUEST']._serialized_end=247
   _globals['_MODEL']._serialized_start=250
-  _globals['_MODEL']._serialized_end=426
-  _globals['_MODELS']._serialized_start=429
-  _globals['_MODELS']._serialized_end=645
+  _globals['_MODEL']._serialized_end=474
+  _globals['_MODELS']._serialized_start=477
+  _globals['_MODELS']._serialized_end=693
 # @@protoc_insertion_point(module_scope)

@@ -103,6 +103,7 @@ class Model(_message.Message):
     PROVIDERS_FIELD_NUMBER: _builtins.int
     CAPABILITIES_FIELD_NUMBER: _builtins.int
     PARAMS_FIELD_NUMBER: _builtins.int
+    CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id, the word to give as `model`."""
     object: _builtins.str
@@ -117,6 +118,10 @@ class Model(_message.Message):
     """Whether it reads images."""
     provider: _builtins.bool
     """Always false; there for clients of APIs that list providers among the models."""
+    context_length: _builtins.int
+    """How many tokens it reads and writes in one call at most, at the provider where that is most. Unset where
+    it is not known.
+    """
     @_builtins.property
     def providers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The ids of the enabled providers that have it, by priority; of a route, those of its targets, in their
@@ -126,9 +131,9 @@ class Model(_message.Message):
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it can be asked for, of one of these providers at least: `chat`, `text_completions`, `embeddings`,
-        `images`; of a chat model also `vision` (it reads images), and what the provider takes with its chat
-        models, of which one or the other may do less: `tools`, `json_schema` (answers by a JSON Schema),
-        `reasoning` (an effort can be said), `logprobs`.
+        `images`; of a chat model also `stream`, `vision` (it reads images), `tools`, `json_schema` (answers by a
+        JSON Schema), `reasoning` (an effort can be said) and `logprobs`, as far as is known: of some models only
+        what their provider takes with any.
         """
 
     @_builtins.property
@@ -148,11 +153,14 @@ class Model(_message.Message):
         providers: _abc.Iterable[_builtins.str] | None = ...,
         capabilities: _abc.Iterable[_builtins.str] | None = ...,
         params: _abc.Iterable[_builtins.str] | None = ...,
+        context_length: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "context_length", b"context_length"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "created", b"created", "id", b"id", "image", b"image", "object", b"object", "owned_by", b"owned_by", "params", b"params", "provider", b"provider", "providers", b"providers", "vision", b"vision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "capabilities", b"capabilities", "context_length", b"context_length", "created", b"created", "id", b"id", "image", b"image", "object", b"object", "owned_by", b"owned_by", "params", b"params", "provider", b"provider", "providers", b"providers", "vision", b"vision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__context_length: _TypeAlias = _typing.Literal["context_length"]  # noqa: Y015
+    _WhichOneofArgType__context_length: _TypeAlias = _typing.Literal["_context_length", b"_context_length"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__context_length) -> _WhichOneofReturnType__context_length | None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015

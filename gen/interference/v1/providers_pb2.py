@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finterference/v1/providers.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x16\n\x14ListProvidersRequest\"S\n\x08Provider\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\",\n\x12GetProviderRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xa0\x02\n\x0fProviderDetails\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x14\n\x0cimage_models\x18\x07 \x03(\t\x12\x15\n\rvision_models\x18\x08 \x03(\t\x12\x0e\n\x06params\x18\t \x03(\t\x12\x0f\n\x07\x65nabled\x18\n \x01(\x08\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x18\n\x10\x65mbedding_models\x18\x0c \x03(\t\x12\x13\n\x0btext_models\x18\r \x03(\t\x12\'\n\x06health\x18\x0e \x03(\x0b\x32\x17.interference.v1.Health\"\x17\n\x15WatchProvidersRequest\"A\n\x16WatchProvidersResponse\x12\'\n\x06health\x18\x01 \x03(\x0b\x32\x17.interference.v1.Health\"\x9a\x03\n\x06Health\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\x08retry_in\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61ttempts\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x0c\x66\x61ilure_rate\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12!\n\x14\x63onsecutive_failures\x18\x08 \x01(\x05H\x03\x88\x01\x01\x12!\n\x14\x66irst_content_p50_ms\x18\t \x01(\x01H\x04\x88\x01\x01\x12!\n\x14\x66irst_content_p95_ms\x18\n \x01(\x01H\x05\x88\x01\x01\x12\x18\n\x0boutstanding\x18\x0b \x01(\x05H\x06\x88\x01\x01\x42\x0b\n\t_retry_inB\x0b\n\t_attemptsB\x0f\n\r_failure_rateB\x17\n\x15_consecutive_failuresB\x17\n\x15_first_content_p50_msB\x17\n\x15_first_content_p95_msB\x0e\n\x0c_outstanding2\xd4\x02\n\tProviders\x12j\n\rListProviders\x12%.interference.v1.ListProvidersRequest\x1a\x19.interference.v1.Provider\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providers0\x01\x12v\n\x0bGetProvider\x12#.interference.v1.GetProviderRequest\x1a .interference.v1.ProviderDetails\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/providers/{provider}\x12\x63\n\x0eWatchProviders\x12&.interference.v1.WatchProvidersRequest\x1a\'.interference.v1.WatchProvidersResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1finterference/v1/providers.proto\x12\x0finterference.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\x16\n\x14ListProvidersRequest\"S\n\x08Provider\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\",\n\x12GetProviderRequest\x12\x16\n\x08provider\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xc3\x03\n\x0fProviderDetails\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06object\x18\x02 \x01(\t\x12\x0f\n\x07\x63reated\x18\x03 \x01(\r\x12\x0b\n\x03url\x18\x04 \x01(\t\x12\r\n\x05label\x18\x05 \x01(\t\x12\x0e\n\x06models\x18\x06 \x03(\t\x12\x14\n\x0cimage_models\x18\x07 \x03(\t\x12\x15\n\rvision_models\x18\x08 \x03(\t\x12\x0e\n\x06params\x18\t \x03(\t\x12\x0f\n\x07\x65nabled\x18\n \x01(\x08\x12\x0e\n\x06reason\x18\x0b \x01(\t\x12\x18\n\x10\x65mbedding_models\x18\x0c \x03(\t\x12\x13\n\x0btext_models\x18\r \x03(\t\x12\'\n\x06health\x18\x0e \x03(\x0b\x32\x17.interference.v1.Health\x12H\n\x0c\x63\x61pabilities\x18\x0f \x03(\x0b\x32\x32.interference.v1.ProviderDetails.CapabilitiesEntry\x1aW\n\x11\x43\x61pabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x31\n\x05value\x18\x02 \x01(\x0b\x32\".interference.v1.ModelCapabilities:\x02\x38\x01\"R\n\x11ModelCapabilities\x12\r\n\x05words\x18\x01 \x03(\t\x12\x1b\n\x0e\x63ontext_length\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x11\n\x0f_context_length\"\x17\n\x15WatchProvidersRequest\"A\n\x16WatchProvidersResponse\x12\'\n\x06health\x18\x01 \x03(\x0b\x32\x17.interference.v1.Health\"\x9a\x03\n\x06Health\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x15\n\x08retry_in\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08\x61ttempts\x18\x06 \x01(\x05H\x01\x88\x01\x01\x12\x19\n\x0c\x66\x61ilure_rate\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12!\n\x14\x63onsecutive_failures\x18\x08 \x01(\x05H\x03\x88\x01\x01\x12!\n\x14\x66irst_content_p50_ms\x18\t \x01(\x01H\x04\x88\x01\x01\x12!\n\x14\x66irst_content_p95_ms\x18\n \x01(\x01H\x05\x88\x01\x01\x12\x18\n\x0boutstanding\x18\x0b \x01(\x05H\x06\x88\x01\x01\x42\x0b\n\t_retry_inB\x0b\n\t_attemptsB\x0f\n\r_failure_rateB\x17\n\x15_consecutive_failuresB\x17\n\x15_first_content_p50_msB\x17\n\x15_first_content_p95_msB\x0e\n\x0c_outstanding2\xd4\x02\n\tProviders\x12j\n\rListProviders\x12%.interference.v1.ListProvidersRequest\x1a\x19.interference.v1.Provider\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/providers0\x01\x12v\n\x0bGetProvider\x12#.interference.v1.GetProviderRequest\x1a .interference.v1.ProviderDetails\" \x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/providers/{provider}\x12\x63\n\x0eWatchProviders\x12&.interference.v1.WatchProvidersRequest\x1a\'.interference.v1.WatchProvidersResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETPROVIDERREQUEST'].fields_by_name['provider']._loaded_options = None
   _globals['_GETPROVIDERREQUEST'].fields_by_name['provider']._serialized_options = b'\342A\001\002'
+  _globals['_PROVIDERDETAILS_CAPABILITIESENTRY']._loaded_options = None
+  _globals['_PROVIDERDETAILS_CAPABILITIESENTRY']._serialized_options = b'8\001'
   _globals['_PROVIDERS'].methods_by_name['ListProviders']._loaded_options = None
   _globals['_PROVIDERS'].methods_by_name['ListProviders']._serialized_options = b'\202\323\344\223\002\017\022\r/v1/providers'
   _globals['_PROVIDERS'].methods_by_name['GetProvider']._loaded_options = None
@@ -46,13 +48,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETPROVIDERREQUEST']._serialized_start=224
   _globals['_GETPROVIDERREQUEST']._serialized_end=268
   _globals['_PROVIDERDETAILS']._serialized_start=271
-  _globals['_PROVIDERDETAILS']._serialized_end=559
-  _globals['_WATCHPROVIDERSREQUEST']._serialized_start=561
-  _globals['_WATCHPROVIDERSREQUEST']._serialized_end=584
-  _globals['_WATCHPROVIDERSRESPONSE']._serialized_start=586
-  _globals['_WATCHPROVIDERSRESPONSE']._serialized_end=651
-  _globals['_HEALTH']._serialized_start=654
-  _globals['_HEALTH']._serialized_end=1064
-  _globals['_PROVIDERS']._serialized_start=1067
-  _globals['_PROVIDERS']._serialized_end=1407
+  _globals['_PROVIDERDETAILS']._serialized_end=722
+  _globals['_PROVIDERDETAILS_CAPABILITIESENTRY']._serialized_start=635
+  _globals['_PROVIDERDETAILS_CAPABILITIESENTRY']._serialized_end=722
+  _globals['_MODELCAPABILITIES']._serialized_start=724
+  _globals['_MODELCAPABILITIES']._serialized_end=806
+  _globals['_WATCHPROVIDERSREQUEST']._serialized_start=808
+  _globals['_WATCHPROVIDERSREQUEST']._serialized_end=831
+  _globals['_WATCHPROVIDERSRESPONSE']._serialized_start=833
+  _globals['_WATCHPROVIDERSRESPONSE']._serialized_end=898
+  _globals['_HEALTH']._serialized_start=901
+  _globals['_HEALTH']._serialized_end=1311
+  _globals['_PROVIDERS']._serialized_start=1314
+  _globals['_PROVIDERS']._serialized_end=1654
 # @@protoc_insertion_point(module_scope)

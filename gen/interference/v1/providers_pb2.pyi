@@ -101,6 +101,27 @@ class ProviderDetails(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class CapabilitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ModelCapabilities: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ModelCapabilities | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
@@ -115,6 +136,7 @@ class ProviderDetails(_message.Message):
     EMBEDDING_MODELS_FIELD_NUMBER: _builtins.int
     TEXT_MODELS_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
+    CAPABILITIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id, the word to give as `provider`."""
     object: _builtins.str
@@ -157,6 +179,10 @@ class ProviderDetails(_message.Message):
     def health(self) -> _containers.RepeatedCompositeFieldContainer[Global___Health]:
         """Its health, of itself and of each model that was asked for of late."""
 
+    @_builtins.property
+    def capabilities(self) -> _containers.MessageMap[_builtins.str, Global___ModelCapabilities]:
+        """What each of its models can do, by the name to ask for."""
+
     def __init__(
         self,
         *,
@@ -174,14 +200,45 @@ class ProviderDetails(_message.Message):
         embedding_models: _abc.Iterable[_builtins.str] | None = ...,
         text_models: _abc.Iterable[_builtins.str] | None = ...,
         health: _abc.Iterable[Global___Health] | None = ...,
+        capabilities: _abc.Mapping[_builtins.str, Global___ModelCapabilities] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created", b"created", "embedding_models", b"embedding_models", "enabled", b"enabled", "health", b"health", "id", b"id", "image_models", b"image_models", "label", b"label", "models", b"models", "object", b"object", "params", b"params", "reason", b"reason", "text_models", b"text_models", "url", b"url", "vision_models", b"vision_models"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["capabilities", b"capabilities", "created", b"created", "embedding_models", b"embedding_models", "enabled", b"enabled", "health", b"health", "id", b"id", "image_models", b"image_models", "label", b"label", "models", b"models", "object", b"object", "params", b"params", "reason", b"reason", "text_models", b"text_models", "url", b"url", "vision_models", b"vision_models"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ProviderDetails: _TypeAlias = ProviderDetails  # noqa: Y015
+
+@_typing.final
+class ModelCapabilities(_message.Message):
+    """What a provider does with a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    CONTEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    context_length: _builtins.int
+    """How many tokens the model reads and writes in one call at most. Unset where it is not known."""
+    @_builtins.property
+    def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Words for it: those of `Model.capabilities`."""
+
+    def __init__(
+        self,
+        *,
+        words: _abc.Iterable[_builtins.str] | None = ...,
+        context_length: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "context_length", b"context_length"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_context_length", b"_context_length", "context_length", b"context_length", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__context_length: _TypeAlias = _typing.Literal["context_length"]  # noqa: Y015
+    _WhichOneofArgType__context_length: _TypeAlias = _typing.Literal["_context_length", b"_context_length"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__context_length) -> _WhichOneofReturnType__context_length | None: ...
+
+Global___ModelCapabilities: _TypeAlias = ModelCapabilities  # noqa: Y015
 
 @_typing.final
 class WatchProvidersRequest(_message.Message):

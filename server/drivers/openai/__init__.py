@@ -13,12 +13,11 @@ from interference.v1.images_pb2 import GenerateImagesRequest
 from server.drivers import answers, failures
 from server.drivers.base import Listed, StreamTranslator, Target, Translator
 from server.drivers.http import HttpDriver
-from server.drivers.openai import address, wire
+from server.drivers.openai import address, models, wire
 from server.drivers.openai.chat import ChatTranslator
 from server.drivers.openai.embeddings import EmbeddingsTranslator
 from server.drivers.openai.images import ImagesTranslator
 from server.drivers.openai.text import TextTranslator
-from server.errors import AttemptFailed
 from server.kinds import Kind
 from server.sse import EventReader
 from server.transport import HttpAnswer, HttpRequest
@@ -54,14 +53,8 @@ class OpenAIDialect:
         return HttpRequest("GET", address.url(target.row, "models", target.model), wire.headers(target))
 
     def models(self, answer: HttpAnswer) -> list[Listed]:
-        """`{"data": [{"id": ...}]}`, or at some servers the bare list."""
-        decoded = answers.decode(answer.body)
-        listed = decoded.get("data") if isinstance(decoded, dict) else decoded
-        if not isinstance(listed, list):
-            raise AttemptFailed(answers.BROKEN, "answered with no list of models")
-        ids = (item.get("id") for item in listed if isinstance(item, dict))
-        # Gemini lists `models/gemini-...` and takes the name with and without the prefix.
-        return [Listed(name.removeprefix("models/")) for name in ids if isinstance(name, str) and name]
+        """Reads the list of models."""
+        return models.read(answer.body)
 
     def failure(self, answer: HttpAnswer, target: Target) -> Exception:
         """Reads an answer that is no success."""

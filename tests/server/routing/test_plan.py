@@ -12,7 +12,7 @@ from interference.v1.images_pb2 import GenerateImagesRequest
 from server.drivers.base import Listed
 from server.drivers.echo import EchoDriver
 from server.errors import InvalidRequest, NotFound, Unavailable
-from server.operations import Request
+from server.operations import CHAT, EMBEDDINGS, IMAGES, Request
 from server.routes import Condition, Hedging, Route, RouteTarget
 from server.routing import plan
 from server.routing.health import Board
@@ -375,3 +375,62 @@ def test_who_cannot_be_reached_is_asked_by_nobody_until_it_can() -> None:
         roster.named("B").unreachable = why
         asked.append(planned(roster, model="m"))
     assert asked == [["A/m", "B/m"], ["A/m"], ["A/m", "B/m"]]
+
+
+SEES = {"role": "user", "content": [{"image_url": {"url": "https://x/a.png"}}]}
+ABLE = Roster(
+    [
+        provider("Blind", models=("m", "only-blind"), vision_models=("other",)),
+        provider("Unknown", models=(), discover=True, discovered=("m",)),
+        provider("Sees", vision_models=("m",), context_lengths={"m": 1_000_000}),
+        provider("Short", vision_models=("m",), context_lengths={"m": 100}, capabilities={"tools": ()}),
+    ]
+)
+
+
+def able(**fields: Any) -> list[str]:
+    made = plan.make(CreateCompletionRequest(**{"model": "m", "messages": [SEES]} | fields), ABLE)
+    return [candidate.provider.id for candidate in made.candidates]
+
+
+def test_who_is_known_to_see_is_asked_first_and_who_is_known_to_be_blind_is_not() -> None:
+    assert able() == ["Sees", "Short", "Unknown"]
+
+
+def test_who_is_named_is_asked_in_the_order_given_unless_known_to_lack_what_is_needed() -> None:
+    assert able(providers=["Unknown", "Blind", "Sees"]) == ["Unknown", "Sees"]
+
+
+def test_a_talk_that_is_longer_than_a_context_is_tried_there_last() -> None:
+    long = {"role": "user", "content": [{"text": "word " * 1000}]}
+    assert able(messages=[long]) == ["Blind", "Unknown", "Sees", "Short"]
+
+
+def test_a_model_without_tools_is_passed_over_for_a_call_with_tools() -> None:
+    made = able(messages=[{"role": "user"}], tools=[{"function": {"name": "f"}}])
+    assert made == ["Blind", "Unknown", "Sees"]
+
+
+def test_who_lacks_what_is_needed_says_so_and_who_has_it_is_named() -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        able(model="only-blind", providers=["Blind"])
+    error = raised.value
+    assert (error.reason, error.param) == ("parameter_unsupported", "messages")
+    assert "Blind: only-blind has no vision" in error.message
+    assert error.attempts[0].cause == "parameter_unsupported"
+
+
+def test_a_list_may_say_what_each_model_does() -> None:
+    made = Provider(Row(id="A", driver="echo", discover=True), EchoDriver(), None)
+    made.learn(
+        [
+            Listed("talks", frozenset({"chat", "tools"}), context_length=5),
+            Listed("draws", frozenset({"images"})),
+            Listed("both", frozenset({"chat", "embeddings"})),
+            Listed("untold"),
+        ]
+    )
+    assert made.models(CHAT) == ("talks", "both", "untold")
+    assert made.models(IMAGES) == ("draws",)
+    assert made.models(EMBEDDINGS) == ("both",)
+    assert made.known("talks").context_length == 5
