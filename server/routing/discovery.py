@@ -21,8 +21,7 @@ class Discovery:
         self._providers = [
             provider
             for provider in roster
-            if (provider.row.probe and provider.row.base_url)
-            or (provider.row.discover and provider.enabled)
+            if (provider.row.probe or provider.row.discover) and not provider.lacking
         ]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -61,9 +60,18 @@ async def refresh(provider: Provider) -> bool:
         if not isinstance(error, AttemptFailed | InterferenceError | TimeoutError):
             _log.exception("%s: a defect in reading its models", provider.id)
         if provider.row.probe:
-            provider.unreachable = f"nothing answers at {provider.row.base_url}"
+            provider.unreachable = _why(error, provider)
         return False
     provider.unreachable = ""
     if provider.row.discover:
         provider.learn(models)
     return True
+
+
+def _why(error: Exception, provider: Provider) -> str:
+    """Why a provider cannot be asked, in the words of its driver where it is more than out of reach."""
+    if isinstance(error, InterferenceError):
+        return error.message
+    if isinstance(error, AttemptFailed) and error.cause not in ("connect_failed", "connection_lost"):
+        return error.message
+    return f"nothing answers at {provider.row.base_url}" if provider.row.base_url else "nothing answers"

@@ -65,6 +65,11 @@ class Provider:
             self._board.watchers.tell((self.id, WHOLE))
 
     @property
+    def lacking(self) -> str:
+        """What its row wants that only a restart can bring; empty where it has all."""
+        return self._lacking
+
+    @property
     def missing(self) -> str:
         """What it wants, so that requests can go to it; empty where it has all."""
         return self._lacking or self._unreachable
