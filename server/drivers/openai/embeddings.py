@@ -41,11 +41,11 @@ class EmbeddingsTranslator:
         made = answers.lift(CreateEmbeddingsResponse, decoded)
         answers.complete(made, target)
         made.object = "list"
-        _settle(made, request)
+        settle(made, request)
         return made
 
 
-def _settle(made: CreateEmbeddingsResponse, request: CreateEmbeddingsRequest) -> None:
+def settle(made: CreateEmbeddingsResponse, request: CreateEmbeddingsRequest) -> None:
     """Puts the embeddings in the order of their inputs and in the form that was asked for."""
     for place, item in enumerate(made.data):
         item.object = "embedding"

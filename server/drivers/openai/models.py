@@ -29,6 +29,8 @@ _FLAGS: Final = (
     (("supports_image_input",), "vision"),
     (("supports_image_in",), "vision"),
     (("supports_reasoning",), "reasoning"),
+    (("tools",), "tools"),  # Pollinations', as the next
+    (("reasoning",), "reasoning"),
 )
 # Lists that hold all that there is: of OpenRouter (https://openrouter.ai/docs/api-reference/list-available-models),
 # the second also of Hugging Face's router.
@@ -38,6 +40,7 @@ _LISTS: Final = (
         {"tools": "tools", "structured_outputs": "json_schema", "reasoning": "reasoning"},
     ),
     (("architecture", "input_modalities"), {"image": "vision"}),
+    (("input_modalities",), {"image": "vision"}),  # Pollinations
 )
 
 
