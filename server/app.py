@@ -140,7 +140,7 @@ async def worker(order: Order, secrets: Secrets, peers: Peers) -> AsyncIterator[
     ):
         discovery = Discovery(roster)
         await discovery.start()
-        edge = Edge(secrets.own, log)
+        edge = Edge(secrets.own, log, order.server)
         server = _server(settings, edge, joins=order.joins)
         router = Router(roster, settings.load)
         media = Media(settings.media_dir, settings.media.max_bytes)
@@ -204,6 +204,10 @@ def _server(settings: Settings, edge: Edge, *, joins: bool) -> grpc.aio.Server:
             ("grpc.max_receive_message_length", 2 * settings.max_body_bytes + MIB),
             ("grpc.max_send_message_length", 2 * settings.max_answer_bytes),
             ("grpc.max_metadata_size", 64 * 1024),
+            # Pings keep the connection of a caller whose answer takes minutes.
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+            ("grpc.http2.max_pings_without_data", 0),
         ],
     )
 

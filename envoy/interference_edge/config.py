@@ -90,7 +90,10 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
         "common_http_protocol_options": {"max_headers_count": 100},
         # What nginx speaks to what is behind it, unless told otherwise.
         "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "localhost"},
-        "http2_protocol_options": {"initial_stream_window_size": settings.window_bytes},
+        "http2_protocol_options": {
+            "initial_stream_window_size": settings.window_bytes,
+            "connection_keepalive": _pings(),
+        },
         "early_header_mutation_extensions": [_own_headers()],
         "stream_idle_timeout": _seconds(settings.idle_timeout),
         "request_headers_timeout": _seconds(settings.headers_timeout),
@@ -103,6 +106,11 @@ def _connection_manager(settings: EdgeSettings, contract: Contract) -> Document:
         },
         "http_filters": filters.chain(settings, contract, script(settings, contract)),
     }
+
+
+def _pings() -> Document:
+    """What keeps a connection alive, for all between it and its caller, while an answer takes minutes."""
+    return {"interval": "30s", "timeout": "20s"}
 
 
 def _own_headers() -> Document:

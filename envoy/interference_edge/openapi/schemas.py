@@ -162,7 +162,7 @@ def _answer(library: Library, name: str) -> Schema:
         form = field.options.Extensions[form_pb2.form]
         if field.name == EXTRA or (ends_streams and _tells_the_end(field)):
             continue
-        schema = described(library, f"{name}.{field.name}") | _got(name, field)
+        schema = described(library, f"{name}.{field.name}") | _got(library, name, field)
         shown = form.printed or field.name
         properties[shown] = _either(properties[shown], schema) if shown in properties else schema
     if name in library.resources:
@@ -187,8 +187,11 @@ def _tells_the_end(field: _Field) -> bool:
     return field.type_name in (_ERROR, f".{PACKAGE}.Attempt")
 
 
-def _got(owner: str, field: _Field) -> Schema:
+def _got(library: Library, owner: str, field: _Field) -> Schema:
     name = field.type_name.removeprefix(".")
+    if _is_map(library, field):
+        [value] = [one for one in library.messages[name].field if one.name == "value"]
+        return {"type": "object", "additionalProperties": _got(library, name, value)}
     if field.type != _Field.TYPE_MESSAGE:
         one = _scalar(field)
     else:

@@ -91,7 +91,7 @@ def whole(completion: ChatCompletion, given: Given) -> Json:
 def begun(answer: ChatCompletion | ChatCompletionChunk, given: Given) -> Json:
     """The message object before anything is said."""
     return {
-        "id": f"msg_{answer.id.removeprefix('chatcmpl-') or uuid4().hex}",
+        "id": f"msg_{answer.id.removeprefix('chatcmpl-').removeprefix('msg_') or uuid4().hex}",
         "type": "message",
         "role": "assistant",
         "model": answer.model or given.model,
