@@ -1,4 +1,4 @@
-"""The command line: `interference serve`, `interference providers`, `interference check`."""
+"""The command line: `interference serve`, `providers`, `check` and `verify-provider`."""
 
 import argparse
 import asyncio
@@ -11,6 +11,7 @@ from server import __version__, drivers, listing
 from server.config import Secrets, Settings, check_keys, load_catalog, load_settings
 from server.errors import SettingsError
 from server.routes import Catalog
+from server.verify import command as verify
 
 _OVERRIDES = ("host", "port", "grpc_port", "workers", "providers", "public_url", "grace", "open")
 
@@ -63,7 +64,7 @@ def _check(arguments: argparse.Namespace) -> int:
     return 0
 
 
-_COMMANDS = {"serve": _serve, "providers": _providers, "check": _check}
+_COMMANDS = {"serve": _serve, "providers": _providers, "check": _check, verify.NAME: verify.run}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Says whether the settings, the catalog and the keys are valid; exit code 2 if not.",
     )
     _settings_options(check)
+    verify.add(commands)
     return parser
 
 

@@ -6,6 +6,7 @@ cannot. After that each says what it has to say when it has to, until the socket
 
 import asyncio
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from contextlib import suppress
@@ -27,6 +28,11 @@ EDGE = "interference.edge"
 _log = logging.getLogger("interference")
 
 
+def new_name() -> str:
+    """A name for a server, which no other has."""
+    return f"interference-{secrets.token_hex(8)}"
+
+
 class Order(msgspec.Struct, frozen=True):
     """What to serve, and where."""
 
@@ -35,6 +41,7 @@ class Order(msgspec.Struct, frozen=True):
     port: int  # 0: a free one
     socket: str = ""  # path of a Unix socket to serve on as well, for Envoy
     joins: bool = False  # whether the port may be that of a worker whose place is taken
+    server: str = msgspec.field(default_factory=new_name)  # what others know it by, all workers the same
 
 
 class Ready(msgspec.Struct, frozen=True):

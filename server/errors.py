@@ -7,6 +7,7 @@
     │   ├── Unauthenticated        401  UNAUTHENTICATED      a key of ours is missing or wrong
     │   ├── NotFound               404  NOT_FOUND            no such provider, model or image
     │   ├── RateLimited            429  RESOURCE_EXHAUSTED   every provider answered 429
+    │   ├── LoopDetected           508  FAILED_PRECONDITION  the request has been here before
     │   ├── Unavailable            503  UNAVAILABLE          every provider failed
     │   ├── TimedOut               504  DEADLINE_EXCEEDED    a provider's limit passed
     │   │   └── DeadlinePassed                               the caller's did
@@ -129,6 +130,14 @@ class RateLimited(InterferenceError):
     code = grpc.StatusCode.RESOURCE_EXHAUSTED
     type = "rate_limit_error"
     default_reason = "rate_limited"
+
+
+class LoopDetected(InterferenceError):
+    """Servers like this one ask each other in a circle, or too many of them in a row."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    type = "api_error"
+    default_reason = "loop_detected"
 
 
 class Unavailable(InterferenceError):

@@ -12,7 +12,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from server.errors import DeadlinePassed, InterferenceError, InvalidRequest, Unauthenticated
-from server.services import call, failure, telling
+from server.services import call, failure, hops, telling
 
 _OURS = "/interference.v1."
 _OPEN = frozenset({"/interference.v1.Images/GetMedia"})  # its names are secrets themselves
@@ -32,12 +32,13 @@ if TYPE_CHECKING:  # generic in the stubs alone
 class Edge(grpc.aio.ServerInterceptor):
     """Wraps each handler of ours once. `keys` are those that callers may show; none: no key is asked.
 
-    `log` takes the line of each call that has ended.
+    `log` takes the line of each call that has ended. `name` is what servers like this one know it by.
     """
 
-    def __init__(self, keys: frozenset[str], log: Log | None = None) -> None:
+    def __init__(self, keys: frozenset[str], log: Log | None = None, name: str = "") -> None:
         self._keys = [key.encode() for key in keys]
         self._log = log
+        self._name = name
         self._wrapped: dict[str, Handler] = {}
         self._running: set[asyncio.Task[Any] | None] = set()
         self._quiet = asyncio.Event()
@@ -91,6 +92,7 @@ class Edge(grpc.aio.ServerInterceptor):
                 with call.ending():
                     _admit(running.headers, keys)
                     call.set_deadline(running, context)
+                    running.journal.carried = hops.carried(running, context, self._name)
                     return await serve(_readable(request), context, running)
             except (asyncio.CancelledError, grpc.aio.InternalError) as error:
                 status = "CANCELLED"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ class Kind:
     make: Callable[[Transport], Driver]
     options: type[msgspec.Struct] = NoOptions
     has_address: bool = False  # whether a row must say where its API begins
+    scheme: Literal["http", "grpc"] = "http"  # what such an address begins with: see `server.rows`
     is_probed: bool = False  # whether a row without a key is enabled only while its list of models answers
     params: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refuses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -18,7 +18,7 @@ import interference_edge
 from interference.v1 import chat_pb2
 from server import __version__, processes, transport
 from server.config import Secrets, Settings, address, check_keys, reachable
-from server.control import EDGE, Order
+from server.control import EDGE, Order, new_name
 from server.errors import AttemptFailed, SettingsError
 from server.front import Configuration, Envoy
 from server.peers import Hub
@@ -52,6 +52,7 @@ class Supervisor:
         self._settings, self._catalog, self._secrets = load()
         check_keys(self._settings, self._catalog.providers, self._secrets)
         self._port = self._settings.port
+        self._name = new_name()
         self._terminal = _has_terminal()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -133,7 +134,7 @@ class Supervisor:
         self._announce(enabled, time.monotonic() - began)
 
     def _order(self, port: int) -> Order:
-        return Order(self._settings, self._catalog, port)
+        return Order(self._settings, self._catalog, port, server=self._name)
 
     def _configuration(self, settings: Settings, port: int) -> Configuration:
         """What Envoy is started with."""

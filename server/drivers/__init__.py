@@ -2,15 +2,21 @@
 
 from typing import Final
 
-from server.drivers import canvas, echo, openai
+from server.drivers import anthropic, bedrock, canvas, echo, gemini, gradio, llama, openai, remote
 from server.drivers.base import Driver
 from server.kinds import Kind
 from server.transport import Transport
 
 KINDS: Final[dict[str, Kind]] = {
     "openai": openai.KIND,
+    "anthropic": anthropic.KIND,
+    "bedrock": bedrock.KIND,
+    "gemini": gemini.KIND,
+    "gradio": gradio.KIND,
     "echo": echo.KIND,
     "canvas": canvas.KIND,
+    "grpc": remote.KIND,
+    "llama": llama.KIND,
 }
 
 

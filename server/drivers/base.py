@@ -1,6 +1,7 @@
 """What routing asks of a driver, and what a wire dialect must translate to get one for free."""
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -10,12 +11,14 @@ from server.rows import Limits, Row
 from server.transport import HttpAnswer, HttpRequest
 
 _LIMITS = Limits()
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Target(msgspec.Struct, frozen=True, gc=False):
     """Where one attempt goes: a provider's row, the model by the provider's own name, and its key.
 
-    `limits` are those of the attempt, `deadline` is the caller's, on the event loop's clock.
+    `limits` are those of the attempt, `deadline` is the caller's, on the event loop's clock. `carried` are
+    headers of the caller's, in lower case, for a provider that is a server like this one.
     """
 
     row: Row
@@ -23,6 +26,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     key: str | None = None
     limits: Limits = _LIMITS
     deadline: float | None = None
+    carried: Mapping[str, str] = NOTHING
 
     def __repr__(self) -> str:
         return f"Target({self.row.id!r}, {self.model!r})"

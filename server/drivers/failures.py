@@ -35,8 +35,11 @@ _LACKS: dict[str, Cause] = {
     "unsupported_value": "parameter_unsupported",
     "wrong_api_format": "parameter_unsupported",  # Cerebras
 }
-# The same in the words of those that have no code for it: Mistral, Groq, xAI.
-_LACKING = re.compile(r"extra_forbidden|property '[^']*' is unsupported|[Aa]rgument not supported")
+# The same in the words of those that have no code for it: Mistral, Groq, xAI, Anthropic (the last two).
+_LACKING = re.compile(
+    r"extra_forbidden|property '[^']*' is unsupported|[Aa]rgument not supported"
+    r"|Extra inputs are not permitted|(?:not supported|deprecated) (?:on|for|by) this model"
+)
 _REASON = re.compile(r"[A-Za-z0-9_.-]{1,63}")
 
 
@@ -69,7 +72,7 @@ def read(status: int, headers: Mapping[str, str], body: Any, target: Target) -> 
     code = told.get("code")
     if status == 200:  # an error inside a success: its code may be the status (OpenRouter)
         status = code if isinstance(code, int) and 400 <= code <= 599 else 200
-    message = _words(told.get("message"), target)
+    message = words(told.get("message"), target)
     reason = _word(code, target) or _word(told.get("type"), target) or ""
     param = _word(told.get("param"), target)
     cause = _cause(status, reason, param, message)
@@ -124,10 +127,10 @@ def _told(body: Any) -> dict[str, Any]:
     return {**error, "message": error.get("message") or error.get("detail"), "type": kind}
 
 
-def _words(message: Any, target: Target) -> str:
+def words(message: Any, target: Target) -> str:
     """An upstream's message in one line of bounded length, without our key."""
     if not isinstance(message, str):
-        return "" if message is None else _words(msgspec.json.encode(message).decode(), target)
+        return "" if message is None else words(msgspec.json.encode(message).decode(), target)
     if target.key:
         message = message.replace(target.key, "[key]")
     return " ".join(message.split())[:1000]

@@ -4,7 +4,7 @@ Times are those of the event loop's clock, in seconds.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 import msgspec
@@ -38,10 +38,12 @@ def limits(row: Limits, request: Request) -> Limits:
     return msgspec.structs.replace(row, **own)
 
 
-async def whole(candidate: Candidate, request: Request, limits: Limits, deadline: Deadline) -> Answer:
+async def whole(
+    candidate: Candidate, request: Request, limits: Limits, deadline: Deadline, carried: Mapping[str, str]
+) -> Answer:
     """Gives a whole answer. Raises `AttemptFailed` where a limit of the provider passed."""
     provider = candidate.provider
-    target = provider.target(candidate.model, limits, deadline)
+    target = provider.target(candidate.model, limits, deadline, carried)
     until = asyncio.get_running_loop().time() + limits.total
     alarm = Alarm()
     try:
@@ -89,7 +91,12 @@ class Progress:
 
 
 async def chunks(
-    candidate: Candidate, request: StreamRequest, limits: Limits, deadline: Deadline, progress: Progress
+    candidate: Candidate,
+    request: StreamRequest,
+    limits: Limits,
+    deadline: Deadline,
+    carried: Mapping[str, str],
+    progress: Progress,
 ) -> AsyncGenerator[Chunk, None]:
     """Gives a stream's chunks from the first content on: what came before it is held back till then.
 
@@ -99,7 +106,7 @@ async def chunks(
     clock = asyncio.get_running_loop().time
     started = clock()
     held: list[Chunk] = []
-    target = provider.target(candidate.model, limits, deadline)
+    target = provider.target(candidate.model, limits, deadline, carried)
     alarm = Alarm()
     try:
         async with aclosing(provider.driver.stream(request, target)) as stream:

@@ -10,6 +10,7 @@ from server.routing.roster import Provider, Roster
 _log = logging.getLogger(__name__)
 _FRESH = 300.0  # seconds that a list is good for
 _RETRY = 20.0  # seconds until one that could not be had, or a probed server, is asked again
+_ABSENT = 2.0  # seconds until a server that was not there is looked for again
 _LIMIT = 10.0  # seconds for one list
 _PROBES = 1.5  # seconds that the start waits for servers on this machine
 
@@ -45,10 +46,10 @@ class Discovery:
 
     async def _keep(self, provider: Provider) -> None:
         if provider.row.probe:  # `start` has just asked
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(_pause(provider))
         while True:
             fresh = await refresh(provider) and not provider.row.probe
-            await asyncio.sleep(_FRESH if fresh else _RETRY)
+            await asyncio.sleep(_FRESH if fresh else _pause(provider))
 
 
 async def refresh(provider: Provider) -> bool:
@@ -66,6 +67,11 @@ async def refresh(provider: Provider) -> bool:
     if provider.row.discover:
         provider.learn(models)
     return True
+
+
+def _pause(provider: Provider) -> float:
+    """Seconds until a provider is asked again; to see whether a server is there costs next to nothing."""
+    return _ABSENT if provider.unreachable and provider.row.base_url else _RETRY
 
 
 def _why(error: Exception, provider: Provider) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from interference.v1 import error_pb2
 from interference.v1.embeddings_pb2 import EmbeddingsUsage
@@ -32,6 +32,7 @@ class Journal:
         self._began = time.monotonic()  # finer than the event loop's clock
         self.deadline: Deadline = None
         self.total: Deadline = None  # when the limit of the attempt that answers passes
+        self.carried: Mapping[str, str] = {}  # headers for providers that are servers like this one
         self.model = ""
         self.served: Attempt | None = None
         self.first_content_ms: float | None = None

@@ -95,7 +95,8 @@ def _values(request: Any, param: str) -> Iterator[str]:
         return
     given: Any = getattr(request, param)
     if param in ("prompt", "input"):
-        yield from _form(list(given))
+        if field.is_repeated:  # of texts; an image's prompt is one
+            yield from _form(list(given))
     elif field.is_repeated:
         yield from map(forms.case, given)
     elif field.message_type is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from server import capabilities, operations
 from server.capabilities import VISION, Known
-from server.drivers.base import Driver, Listed, Target
+from server.drivers.base import NOTHING, Driver, Listed, Target
 from server.errors import NotFound
 from server.operations import CHAT, EMBEDDINGS, IMAGES, TEXT_COMPLETIONS, Operation
 from server.routes import Route, Routes
@@ -160,9 +160,15 @@ class Provider:
         """The provider's own name of a model."""
         return self.row.aliases.get(name, name)
 
-    def target(self, model: str, limits: Limits | None = None, deadline: float | None = None) -> Target:
-        """Where an attempt with this public model name goes, and how long it may take."""
-        return Target(self.row, self.own(model), self.key, limits or self.row.limits, deadline)
+    def target(
+        self,
+        model: str,
+        limits: Limits | None = None,
+        deadline: float | None = None,
+        carried: Mapping[str, str] = NOTHING,
+    ) -> Target:
+        """Where an attempt with this public model name goes, how long it may take, and what goes along."""
+        return Target(self.row, self.own(model), self.key, limits or self.row.limits, deadline, carried)
 
     def has(self, model: str) -> bool:
         """Whether it is known to have a model."""

@@ -70,12 +70,12 @@ class Trial:
         if limits.connect < provider.row.limits.connect:
             self._patience = provider.row.limits.connect
         self.ends_at = asyncio.get_running_loop().time() + limits.total
-        deadline = self._journal.deadline
+        within = limits, self._journal.deadline, self._journal.carried
         first: Answer | Chunk
         if self.progress is None:
-            first = await attempt.whole(self.candidate, self._request, limits, deadline)
+            first = await attempt.whole(self.candidate, self._request, *within)
         else:
-            self.rest = attempt.chunks(self.candidate, self._request, limits, deadline, self.progress)
+            self.rest = attempt.chunks(self.candidate, self._request, *within, self.progress)
             first = await anext(self.rest)
         self._ticket.content()
         return first

@@ -109,7 +109,7 @@ def test_the_shipped_catalog_has_the_providers_that_people_use() -> None:
     assert catalog.keys() >= {
         *("OpenAI", "HuggingChat", "Groq", "OpenRouter", "Together", "Mistral", "DeepSeek", "xAI"),
         *("Cerebras", "Fireworks", "DeepInfra", "Perplexity", "NVIDIA", "Gemini", "AzureOpenAI"),
-        *("Moonshot", "ZAI", "DashScope", "Cohere"),
+        *("Moonshot", "ZAI", "DashScope", "Cohere", "Pollinations", "Anthropic"),
         *("Ollama", "vLLM", "LMStudio", "LlamaCpp", "Echo", "Canvas"),
     }
     for row in catalog.values():

@@ -6,6 +6,7 @@ import pytest
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest
+from interference.v1.images_pb2 import GenerateImagesRequest
 from interference.v1.input_pb2 import TextInput
 from server import operations
 from server.operations import Request
@@ -69,3 +70,8 @@ def test_values_may_be_refused(fields: dict[str, Any], field: str, value: str) -
 def test_forms_of_input_may_be_refused(inputs: list[TextInput], forms: list[str]) -> None:
     request = CreateEmbeddingsRequest(model="m", input=inputs)
     assert refused(request, {"input": ("list", "tokens"), "tool_choice": ("none",)}) == forms
+
+
+def test_an_images_prompt_is_one_text() -> None:
+    request = GenerateImagesRequest(prompt="a city", model="m")
+    assert refused(request, {"prompt": ("list", "tokens")}) == []

@@ -44,6 +44,13 @@ def test_a_list_of_models_is_read(raw: Any) -> None:
             32_768,
             id="Mistral",
         ),
+        pytest.param(
+            {"tools": True, "reasoning": False, "input_modalities": ["text", "image"]},
+            {"tools", "vision"},
+            {"reasoning"},
+            None,
+            id="Pollinations",
+        ),
         pytest.param({"context_window": 8192}, (), (), 8192, id="Groq"),
         pytest.param({"max_model_len": 4096}, (), (), 4096, id="vLLM"),
         pytest.param({"meta": {"n_ctx_train": 2048}}, (), (), 2048, id="llama.cpp"),

@@ -1,0 +1,44 @@
+"""What a call carries on to providers that are servers like this one, and how a circle of them is found.
+
+Each server adds its name to `cdn-loop`, and refuses a request that it has seen, or that comes from afar.
+https://www.rfc-editor.org/rfc/rfc8586
+"""
+
+import re
+from collections.abc import Mapping
+
+from server.errors import LoopDetected
+from server.services.call import Call, Context
+
+_LOOP = "cdn-loop"
+_AS_IT_CAME = ("x-request-id", "traceparent", "tracestate")  # https://www.w3.org/TR/trace-context/
+_MAX_HOPS = 8
+_MAX_LOOP = 2048  # bytes of the header
+_MEMBER = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')  # of a list, in which a comma may be quoted
+
+
+def carried(call: Call, context: Context, name: str) -> Mapping[str, str]:
+    """The headers that go along. Raises `LoopDetected` where this server, `name`, is not to answer."""
+    headers = call.headers
+    found = {key: headers[key] for key in _AS_IT_CAME if key in headers}
+    before = _before(call, context)
+    passed = [member.partition(";")[0].strip() for member in _MEMBER.findall(before)]
+    passed = [one for one in passed if one]
+    if name in passed:
+        raise _loop("The request has been here before: servers ask each other in a circle.")
+    if len(passed) > _MAX_HOPS or len(before) > _MAX_LOOP:
+        raise _loop(f"The request has passed more than {_MAX_HOPS} servers.")
+    if name:
+        found[_LOOP] = f"{before}, {name}" if passed else name
+    return found
+
+
+def _loop(message: str) -> LoopDetected:
+    return LoopDetected(message, http_status=508)  # https://www.rfc-editor.org/rfc/rfc5842#section-7.2
+
+
+def _before(call: Call, context: Context) -> str:
+    """Who has had the request before, in whatever many headers they say so."""
+    if _LOOP not in call.headers:
+        return ""
+    return ", ".join(str(value) for key, value in context.invocation_metadata() or () if key == _LOOP)
