@@ -208,6 +208,9 @@ def _server(settings: Settings, edge: Edge, *, joins: bool) -> grpc.aio.Server:
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 20_000),
             ("grpc.http2.max_pings_without_data", 0),
+            # And theirs are welcome: by default a caller who pings while it waits is cut off.
+            ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+            ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
         ],
     )
 

@@ -41,6 +41,7 @@ _LACKING = re.compile(
     r"|Extra inputs are not permitted|(?:not supported|deprecated) (?:on|for|by) this model"
 )
 _REASON = re.compile(r"[A-Za-z0-9_.-]{1,63}")
+_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,63}")  # messages[0].role
 
 
 def is_failure(decoded: Any) -> bool:
@@ -74,7 +75,7 @@ def read(status: int, headers: Mapping[str, str], body: Any, target: Target) -> 
         status = code if isinstance(code, int) and 400 <= code <= 599 else 200
     message = words(told.get("message"), target)
     reason = _word(code, target) or _word(told.get("type"), target) or ""
-    param = _word(told.get("param"), target)
+    param = _word(told.get("param"), target, _PARAM)
     cause = _cause(status, reason, param, message)
     if cause == "refused":
         return RequestRefused(
@@ -136,9 +137,9 @@ def words(message: Any, target: Target) -> str:
     return " ".join(message.split())[:1000]
 
 
-def _word(value: Any, target: Target) -> str | None:
+def _word(value: Any, target: Target, form: re.Pattern[str] = _REASON) -> str | None:
     """A word for programs, as an upstream says it; anything else is no word."""
-    if not isinstance(value, str) or not _REASON.fullmatch(value):
+    if not isinstance(value, str) or not form.fullmatch(value):
         return None
     return None if target.key and target.key in value else value
 

@@ -172,7 +172,7 @@ class Board:
     def refusal(self, provider: str, status: int | None) -> str:
         """What is said of a provider that refused its key."""
         name = self._keys.get(provider)
-        return f"it refused {f'the key in {name}' if name else 'to answer without a key'} ({status or 401})"
+        return f"it refused {f'the key in {name}' if name else 'to answer'} ({status or 401})"
 
     def publish(self, circuit: Circuit) -> None:
         """Tells everybody what became of a circuit."""

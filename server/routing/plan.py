@@ -63,7 +63,9 @@ def make(request: Request, roster: Roster, draw: Draw = random.random, *, stream
     passed_over: list[Attempt] = []
     asked, needs = refusals.asked(request, operation), Needs(request, stream=stream)
     for candidate in _options(model, route, named, roster, operation):
-        fault = _fault(candidate, asked) or _lack(candidate, needs)
+        fault = _fault(candidate, asked)
+        if fault is None and candidate.provider.is_choosy:
+            fault = _lack(candidate, needs)
         if fault is None:
             candidates.append(candidate)
         else:
@@ -72,7 +74,7 @@ def make(request: Request, roster: Roster, draw: Draw = random.random, *, stream
         raise _nobody(model, route, asked, needs, passed_over, roster)
     if not named:
         candidates = _ordered(candidates, request, route, roster, draw)
-        if operation is CHAT:
+        if operation is CHAT and (_targets(route) or not roster.alike(model)):
             candidates = _able_first(candidates, needs)
     return Plan(model, tuple(candidates), tuple(passed_over), _hedging(request, route))
 
@@ -215,7 +217,7 @@ def _fault(candidate: Candidate, asked: Asked) -> Attempt | None:
 def _lack(candidate: Candidate, needs: Needs) -> Attempt | None:
     """Why a model cannot do what is asked of it, where that is known."""
     provider, model = candidate.provider, candidate.model
-    if not provider.is_choosy or not (lacking := needs.words & provider.known(model).lacks):
+    if not (lacking := needs.words & provider.known(model).lacks):
         return None
     words = [word for word in CHAT_WORDS if word in lacking]
     told = f"{model} has no {', '.join(words)}"

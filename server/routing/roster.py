@@ -94,7 +94,7 @@ class Provider:
         """
         self._board = board
         self._changed = changed
-        board.add(self.id, self.row.breaker, self.row.key_env)
+        board.add(self.id, self.row.breaker, self.row.key_env if self.key else "")
 
     def learn(self, discovered: Sequence[Listed]) -> None:
         """Takes the upstream's own list of models, in place of the last one."""
@@ -201,6 +201,7 @@ class Roster:
         self._by_case = {name.lower(): provider for name, provider in self._all.items()}
         self._enabled: list[Provider] | None = None  # found when it is asked for, kept until a change
         self._doing: dict[tuple[str, str], list[Provider]] = {}  # the same, by operation and model
+        self._alike: dict[str, bool] = {}
         for provider in self:
             provider.join(self.board, self._forget)
 
@@ -223,9 +224,19 @@ class Roster:
                 self._doing[key] = found
         return found
 
+    def alike(self, model: str) -> bool:
+        """Whether the same is known of a chat model wherever it is, so that nobody is to be preferred."""
+        if (alike := self._alike.get(model)) is None:
+            known = [provider.known(model) for provider in self.doing(CHAT, model)]
+            alike = all(one == known[0] for one in known)
+            if known:
+                self._alike[model] = alike
+        return alike
+
     def _forget(self) -> None:
         self._enabled = None
         self._doing.clear()
+        self._alike.clear()
 
     async def aclose(self) -> None:
         """Lets go of what the drivers hold."""

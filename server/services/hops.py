@@ -20,25 +20,32 @@ _MEMBER = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')  # of a list, in which a c
 def carried(call: Call, context: Context, name: str) -> Mapping[str, str]:
     """The headers that go along. Raises `LoopDetected` where this server, `name`, is not to answer."""
     headers = call.headers
-    found = {key: headers[key] for key in _AS_IT_CAME if key in headers}
-    before = _before(call, context)
+    found = {}
+    for key in _AS_IT_CAME:
+        if key in headers:
+            found[key] = headers[key]
+    if _LOOP in headers:
+        found[_LOOP] = _followed(_before(context), name)
+    elif name:
+        found[_LOOP] = name
+    return found
+
+
+def _followed(before: str, name: str) -> str:
+    """Who has had the request, up to this server."""
     passed = [member.partition(";")[0].strip() for member in _MEMBER.findall(before)]
     passed = [one for one in passed if one]
     if name in passed:
         raise _loop("The request has been here before: servers ask each other in a circle.")
     if len(passed) > _MAX_HOPS or len(before) > _MAX_LOOP:
         raise _loop(f"The request has passed more than {_MAX_HOPS} servers.")
-    if name:
-        found[_LOOP] = f"{before}, {name}" if passed else name
-    return found
+    return ", ".join(filter(None, (before if passed else "", name)))
 
 
 def _loop(message: str) -> LoopDetected:
     return LoopDetected(message, http_status=508)  # https://www.rfc-editor.org/rfc/rfc5842#section-7.2
 
 
-def _before(call: Call, context: Context) -> str:
-    """Who has had the request before, in whatever many headers they say so."""
-    if _LOOP not in call.headers:
-        return ""
+def _before(context: Context) -> str:
+    """Who has had the request before, in however many headers they say so."""
     return ", ".join(str(value) for key, value in context.invocation_metadata() or () if key == _LOOP)

@@ -90,15 +90,16 @@ class BedrockSpeaker:
 def frame(headers: Mapping[str, str], payload: bytes) -> bytes:
     """A frame: its length and that of its headers, their checksum, all of it, and the checksum of all."""
     written = b"".join(
-        struct.pack("!B", len(name))
-        + name.encode()
-        + struct.pack("!BH", _STRING, len(value))
-        + value.encode()
-        for name, value in headers.items()
+        _text("!B", name) + bytes([_STRING]) + _text("!H", value) for name, value in headers.items()
     )
     lengths = struct.pack("!II", 16 + len(written) + len(payload), len(written))
     body = lengths + struct.pack("!I", zlib.crc32(lengths)) + written + payload
     return body + struct.pack("!I", zlib.crc32(body))
+
+
+def _text(length: str, text: str) -> bytes:
+    """A text behind its length."""
+    return struct.pack(length, len(text.encode())) + text.encode()
 
 
 def event(name: str, **members: Any) -> bytes:

@@ -47,7 +47,7 @@ def test_each_command_has_help(command: list[str], tmp_path: Path) -> None:
 def test_check_says_whether_the_settings_are_valid(tmp_path: Path) -> None:
     done = run("check", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "The settings are valid: 25 providers" in done.stdout
+    assert re.search(r"The settings are valid: [1-9][0-9]+ providers", done.stdout)
 
 
 def test_providers_are_a_table_with_what_to_do(tmp_path: Path) -> None:

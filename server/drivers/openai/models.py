@@ -45,7 +45,7 @@ _LISTS: Final = (
 
 
 def read(body: bytes) -> list[Listed]:
-    """`{"data": [{"id": ...}]}`, or the bare list of some servers. Raises `AttemptFailed` for what is none."""
+    """`{"data": [{"id": ...}]}`, or a bare list, as at some. Raises `AttemptFailed` for what is none."""
     decoded = answers.decode(body)
     listed = decoded.get("data") if isinstance(decoded, dict) else decoded
     if not isinstance(listed, list):

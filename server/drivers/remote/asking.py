@@ -15,13 +15,14 @@ _OURS: Final = STEERING | {"stream"}
 _SIZES: Final = ("size", "width", "height")
 
 
-def request(given: R, target: Target) -> R:
+def request(given: R, target: Target, *, stream: bool) -> R:
     """The request for the provider of a row: with the provider's name of the model, and the parameters that
     it takes.
     """
     asked = type(given)()
     asked.CopyFrom(given)  # type: ignore[arg-type]  # the same type
-    for name in _OURS.intersection(asked.DESCRIPTOR.fields_by_name):
+    ours = _OURS if stream else _OURS | {"stream_options"}  # which a whole answer has none of
+    for name in ours.intersection(asked.DESCRIPTOR.fields_by_name):
         asked.ClearField(name)  # type: ignore[arg-type]
     asked.providers[:] = options.of(target.row, Options).providers
     if target.model:

@@ -82,14 +82,14 @@ class RemoteDriver:
     async def answer(self, request: Request, target: Target) -> Answer:
         """Answers whole."""
         methods = _METHODS[type(request)]
-        asked = asking.request(request, target).SerializeToString()
+        asked = asking.request(request, target, stream=False).SerializeToString()
         data = await self._fetch(methods.whole, asked, target, operations.of(request).noun)
         return reading.whole(methods.answer, data, request, target)
 
     async def stream(self, request: StreamRequest, target: Target) -> AsyncGenerator[Chunk, None]:
         """Answers in chunks."""
         methods = _METHODS[type(request)]
-        asked = asking.request(request, target).SerializeToString()
+        asked = asking.request(request, target, stream=True).SerializeToString()
         include_usage = request.stream_options.include_usage
         reader = ChunkReader(methods.chunk, target, include_usage=include_usage)
         size = 0

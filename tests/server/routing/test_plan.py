@@ -353,7 +353,7 @@ async def test_who_refused_its_key_is_not_enabled_but_still_planned() -> None:
     roster = routed()
     roster.board.disable("A", 401)
     a = roster.named("A")
-    assert (a.enabled, a.reason, a.missing) == (False, "it refused to answer without a key (401)", "")
+    assert (a.enabled, a.reason, a.missing) == (False, "it refused to answer (401)", "")
     assert planned(roster, model="m")[0] == "A/m"
 
 

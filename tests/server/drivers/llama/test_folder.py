@@ -68,14 +68,14 @@ def test_a_file_that_changed_is_another_model(tmp_path: Path) -> None:
 def test_a_chat_model_chats_and_continues(tmp_path: Path) -> None:
     write(tmp_path / "m.gguf", CHAT)
     found = Folder().models(tmp_path)["m"].listed(OPTIONS)
-    assert found.capabilities == {"chat", "text_completions", "tools", "reasoning"}
+    assert found.capabilities == frozenset({"chat", "text_completions", "tools", "reasoning"})
     assert found.lacks == {"vision"}
     assert found.context_length == 4096
 
 
 def test_a_base_model_continues_alone(tmp_path: Path) -> None:
     found = listed(tmp_path, general__architecture="llama")
-    assert found.capabilities == {"text_completions"}
+    assert found.capabilities == frozenset({"text_completions"})
     assert found.lacks == {"vision", "tools", "reasoning"}
     assert found.context_length == OPTIONS.context
 
@@ -83,7 +83,7 @@ def test_a_base_model_continues_alone(tmp_path: Path) -> None:
 def test_an_embedding_model_embeds_alone(tmp_path: Path) -> None:
     write(tmp_path / "m.gguf", EMBEDS)
     found = Folder().models(tmp_path)["m"].listed(OPTIONS)
-    assert found.capabilities == {"embeddings"}
+    assert found.capabilities == frozenset({"embeddings"})
     assert found.context_length == 2048
 
 

@@ -36,7 +36,7 @@ def test_any_request_passes_as_it_is(kind: Any, data: st.DataObject) -> None:
     given_ = data.draw(messages(kind))
     before = kind()
     before.CopyFrom(given_)
-    asked = asking.request(given_, target())
+    asked = asking.request(given_, target(), stream=True)
     assert given_.SerializeToString(deterministic=True) == before.SerializeToString(deterministic=True)
     for name in set(OURS) & set(kind.DESCRIPTOR.fields_by_name):
         before.ClearField(name)
@@ -48,13 +48,15 @@ def test_any_request_passes_as_it_is(kind: Any, data: st.DataObject) -> None:
 
 def test_a_row_may_say_whom_the_other_server_is_to_ask() -> None:
     asked = asking.request(
-        CreateCompletionRequest(providers=["Plug"]), target(options={"providers": ["Groq", "OpenAI"]})
+        CreateCompletionRequest(providers=["Plug"]),
+        target(options={"providers": ["Groq", "OpenAI"]}),
+        stream=True,
     )
     assert list(asked.providers) == ["Groq", "OpenAI"]
 
 
 def test_an_image_model_that_was_not_named_is_not_named() -> None:
-    assert not asking.request(GenerateImagesRequest(prompt="a"), target("")).HasField("model")
+    assert not asking.request(GenerateImagesRequest(prompt="a"), target(""), stream=False).HasField("model")
 
 
 @pytest.mark.parametrize(
@@ -93,4 +95,9 @@ def test_an_image_model_that_was_not_named_is_not_named() -> None:
     ],
 )
 def test_a_row_may_take_less(given_: Any, row: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert asking.request(given_, target(**row)) == type(given_)(model="own", **expected)
+    assert asking.request(given_, target(**row), stream=True) == type(given_)(model="own", **expected)
+
+
+def test_a_whole_answer_is_asked_for_without_how_to_stream() -> None:
+    asked = asking.request(CreateCompletionRequest(stream_options=USAGE), target(), stream=False)
+    assert not asked.HasField("stream_options")

@@ -114,7 +114,7 @@ async def test_a_status_has_a_cause(stream: bool, code: grpc.StatusCode, cause: 
 @each_way
 @pytest.mark.parametrize("code", [Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION, Code.OUT_OF_RANGE])
 async def test_a_wrong_request_is_refused_with_its_field(stream: bool, code: grpc.StatusCode) -> None:
-    fault = BadRequest(field_violations=[BadRequest.FieldViolation(field="temperature")])
+    fault = BadRequest(field_violations=[BadRequest.FieldViolation(field="messages[0].role")])
 
     async def fails(call: Asked) -> AsyncGenerator[bytes, None]:
         await call.fail(code, "too hot", details(ErrorInfo(reason="TOO_HOT"), fault))
@@ -123,7 +123,7 @@ async def test_a_wrong_request_is_refused_with_its_field(stream: bool, code: grp
     async with driven(Plugin(scripts={"m": fails})) as made:
         with pytest.raises(RequestRefused, match=r"Plug refused the request \(400\): too hot") as caught:
             await made.ask("m", stream=stream)
-    assert (caught.value.param, caught.value.reason) == ("temperature", "too_hot")
+    assert (caught.value.param, caught.value.reason) == ("messages[0].role", "too_hot")
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def test_the_usage_comes_last_and_alone_where_it_was_asked_for(asked: bool) -> N
 
 
 def test_pieces_of_tool_calls_have_their_places() -> None:
-    def piece(**call: Any) -> ChatCompletionChunk:
+    def piece(**call: Any) -> Any:
         return made(ChatCompletionChunk, choices=[{"delta": {"tool_calls": [call]}}])
 
     chunks = stream(
