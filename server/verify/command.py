@@ -32,7 +32,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "interference.v1, and says of each fault what was asked, what came, what the contract wants, and "
         "how to mend it. Exit code 0: no fault, 1: at least one, 2: there is nobody to ask.",
     )
-    parser.add_argument("address", metavar="ADDRESS", help="HOST:PORT of the plug-in's gRPC server")
+    parser.add_argument(
+        "address", metavar="ADDRESS", help="HOST:PORT or unix:/PATH of the plug-in's gRPC server"
+    )
     parser.add_argument("--model", default="", help="model to ask for (default: the first of its list)")
     parser.add_argument(
         "--only",

@@ -20,6 +20,7 @@ from server.verify.services import DRAW, LIST, SERVICES, Method
 
 _WITHOUT_TLS = "without TLS. Is it the plug-in's port? If it wants TLS, say --tls."
 _WITH_TLS = "with this TLS. Does it want --ca, --cert and --key, or is it without TLS?"
+_PLAIN, _SECURE, _UNIX = "grpc://", "grpcs://", "unix:"
 _READY = 5.0  # seconds in which a connection must stand
 _UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
 
@@ -35,10 +36,14 @@ class Tls:
 
 @asynccontextmanager
 async def connected(address: str, tls: Tls | None, limit: float, metadata: Metadata) -> AsyncIterator[Peer]:
-    """A connection to a plug-in at `host:port`. Raises `SettingsError` where there is none to be had."""
-    await _listens(address)
-    channel = _channel(address, tls)
-    async with channel:
+    """A connection to a plug-in at an address as rows have it, or without `grpc://`. Raises `SettingsError`
+    where there is none to be had.
+    """
+    target = address.removeprefix(_PLAIN).removeprefix(_SECURE).rstrip("/")
+    tls = Tls() if tls is None and address.startswith(_SECURE) else tls
+    if not target.startswith(_UNIX):
+        await _listens(target)
+    async with _channel(target, tls) as channel:
         await _ready(channel, address, tls)
         yield Peer(channel, limit, metadata)
 
@@ -105,7 +110,7 @@ async def _listens(address: str) -> None:
     host, _, port = address.rpartition(":")
     why = ""
     if not host or not port.isdigit():
-        raise SettingsError(f"{shown(address)} is no address: say HOST:PORT")
+        raise SettingsError(f"{shown(address)} is no address: say HOST:PORT or unix:/PATH")
     try:
         async with asyncio.timeout(_READY):
             _, writer = await asyncio.open_connection(host.strip("[]"), int(port))

@@ -36,7 +36,7 @@ def run(*arguments: str, folder: Path, **variables: str) -> subprocess.Completed
 # --- Words ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["providers"], ["check"]])
+@pytest.mark.parametrize("command", [[], ["serve"], ["providers"], ["check"], ["verify-provider"]])
 def test_each_command_has_help(command: list[str], tmp_path: Path) -> None:
     done = run(*command, "--help", folder=tmp_path)
     assert done.returncode == 0

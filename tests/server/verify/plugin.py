@@ -14,7 +14,6 @@ from uuid import uuid4
 
 import grpc
 import grpc.aio
-from google.api.httpbody_pb2 import HttpBody
 from PIL import Image as Pillow
 
 from interference.v1 import (
@@ -60,9 +59,9 @@ async def nothing(request: Any, context: Any) -> None:
 class Flaw:
     """How a plug-in is wrong; by default in nothing. Each is given the request.
 
-    `refuse` gives a status to end with, `accept` says whether what is wrong is answered all the same, `change`
-    changes a whole answer, `stream` gives the chunks to send in place of the right ones, `before` does what it
-    likes with the call. `left` is told that a caller has gone, and how much time there was left.
+    `refuse` gives a status to end with, `accept` says whether what is wrong is answered all the same,
+    `change` changes a whole answer, `stream` gives the chunks to send in place of the right ones, `before`
+    does what it likes with the call. `left` is told that a caller has gone, and how much time was left.
     """
 
     refuse: Callable[[Any, bool], grpc.StatusCode | None] = lambda _, __: None
@@ -128,10 +127,10 @@ class Plugin(
         self._flaw.change(answer, request)
         return answer
 
-    async def GetMedia(self, request: GetMediaRequest, context: Any) -> HttpBody:
+    async def GetMedia(self, request: GetMediaRequest, context: Any) -> Any:
         return await context.abort(Code.UNIMPLEMENTED, "keeps no images")
 
-    async def GetModel(self, request: GetModelRequest, context: Any) -> Model:
+    async def GetModel(self, request: GetModelRequest, context: Any) -> Any:
         return await context.abort(Code.UNIMPLEMENTED, "lists all of them")
 
     async def _whole(self, make: Callable[[Any], A], request: Any, context: Any) -> A:
