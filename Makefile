@@ -46,6 +46,11 @@ clean: ## Remove the virtual environment and everything cached in this folder
 run: $(VENV)/installed ## Serve on http://localhost:1337 (ARGS='--help' says what else)
 	@exec $(BIN)/interference serve $(ARGS)
 
+.PHONY: local
+local: $(VENV)/installed ## Get llama.cpp, for models of your own: compiles for some minutes (CMAKE_ARGS='-DGGML_CUDA=on')
+	@echo "Compiling llama.cpp (some ten minutes on two cores)" >&2
+	@$(PIP) install --require-hashes -r requirements-local.lock
+
 # --- Check -----------------------------------------------------------------------------------------
 
 # In two processes, for the tests wait more than they work; ARGS='-n 0' is one. The files are taken in order, as
@@ -133,6 +138,7 @@ lock: $(VENV)/installed-dev ## Pin the newest versions of all dependencies anew
 	  --custom-compile-command "make lock" "$$@"; }; \
 	compile pyproject.toml --group build --output-file requirements.lock; \
 	compile pyproject.toml --group build --group dev --output-file requirements-dev.lock; \
-	for client in tests/upstreams/clients/*/requirements.in tests/bench/peers/*/requirements.in; do \
+	compile pyproject.toml --group build --extra local --output-file requirements-local.lock; \
+	for client in tests/upstreams/clients/*/requirements.in tests/upstreams/library/requirements.in tests/bench/peers/*/requirements.in; do \
 	  compile --only-binary :all: "$$client" --output-file "$${client%.in}.lock"; \
 	done

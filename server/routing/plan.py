@@ -143,7 +143,8 @@ def _nobody(
         return outcome.nobody(model, passed_over, roster.suggest(model, operation))
     param = passed_over[causes.index("parameter_unsupported")].param or ""
     able = [provider for provider in roster.enabled if provider.models(operation)]
-    takers = [provider for provider in able if refusals.takes(provider.row, asked)]
+    passed = {attempt.provider for attempt in passed_over if attempt.cause == "parameter_unsupported"}
+    takers = [one for one in able if one.id not in passed and refusals.takes(one.row, asked)]
     names = {target.model for target in _targets(route)} or {model}
     having = [p.id for p in takers if any(_can(p, name, operation, needs) for name in names)]
     others = [] if having else [provider.id for provider in takers]

@@ -45,9 +45,11 @@ class Llama:
 
 
 @contextmanager
-def llama_running(folder: Path, *options: str) -> Iterator[Llama]:
-    """Runs llama-server with the tiny model under the name `wired`, and with further options."""
-    model, key = folder / "wired.gguf", secrets.token_hex()
+def llama_running(folder: Path, *options: str, key: str = "") -> Iterator[Llama]:
+    """Runs llama-server with the tiny model under the name `wired`, with further options, and with this key
+    or another.
+    """
+    model, key = folder / "wired.gguf", key or secrets.token_hex()
     write_model(model)
     command: list[str | Path] = [llama_server(), "--model", model, "--alias", "wired"]
     command += ["--host", "127.0.0.1", "--port", "0", "--offline"]

@@ -102,12 +102,12 @@ class Matrix:
         return values
 
 
-def write_model(path: Path) -> None:
-    """Writes the model to `path`."""
+def write_model(path: Path, template: str = TEMPLATE, context: int = 4096) -> None:
+    """Writes the model to `path`, with this chat template and a context of so many tokens."""
     vocabulary = _vocabulary()
     size = -(-(len(vocabulary.ids) + 8) // HEAD) * HEAD
     with path.open("wb") as file:
-        _write(file, _metadata(vocabulary, size), _weights(vocabulary, size))
+        _write(file, _metadata(vocabulary, size, template, context), _weights(vocabulary, size))
 
 
 def _vocabulary() -> Vocabulary:
@@ -181,11 +181,11 @@ def _followers(vocabulary: Vocabulary, size: int, seen: dict[str, int]) -> Matri
     return matrix
 
 
-def _metadata(vocabulary: Vocabulary, size: int) -> dict[str, Value]:
+def _metadata(vocabulary: Vocabulary, size: int, template: str, context: int) -> dict[str, Value]:
     return {
         "general.architecture": "llama",
         "general.name": "tiny-wired",
-        "llama.context_length": 4096,
+        "llama.context_length": context,
         "llama.embedding_length": size,
         "llama.block_count": 1,
         "llama.feed_forward_length": HEAD,
@@ -208,7 +208,7 @@ def _metadata(vocabulary: Vocabulary, size: int) -> dict[str, Value]:
         "tokenizer.ggml.add_bos_token": True,
         "tokenizer.ggml.add_eos_token": False,
         "tokenizer.ggml.add_space_prefix": False,
-        "tokenizer.chat_template": TEMPLATE,
+        "tokenizer.chat_template": template,
         "llama.pooling_type": 1,  # mean
     }
 

@@ -417,6 +417,7 @@ def test_who_lacks_what_is_needed_says_so_and_who_has_it_is_named() -> None:
     error = raised.value
     assert (error.reason, error.param) == ("parameter_unsupported", "messages")
     assert "Blind: only-blind has no vision" in error.message
+    assert "Blind would take" not in error.message
     assert error.attempts[0].cause == "parameter_unsupported"
 
 
