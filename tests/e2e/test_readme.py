@@ -12,10 +12,14 @@ from tests.calls import TIMEOUT
 from tests.programs import environment
 from tests.service import Service
 
-TEXT = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 CURL = re.findall(r"^\$ (curl .*)$", TEXT, re.MULTILINE)
-YAML = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+YAML = {
+    name: re.findall(r"```yaml\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), re.DOTALL)
+    for name in ("README.md", "docs/plugins.md", "docs/providers.md")
+}
 
 
 def run(command: list[str]) -> str:
@@ -39,6 +43,8 @@ def test_a_curl_example_prints_the_answer(service: Service, command: str) -> Non
     assert printed.endswith("data: [DONE]\n\n") == ('"stream": true' in command)
 
 
-def test_the_example_of_a_row_is_valid() -> None:
-    [text] = YAML
-    assert rows.read(rows.parse(text, "README.md"), "README.md", drivers.KINDS).keys() == {"Mine"}
+@pytest.mark.parametrize("name", YAML)
+def test_the_examples_of_rows_are_valid(name: str) -> None:
+    assert YAML[name]
+    for text in YAML[name]:
+        assert rows.read(rows.parse(text, name), name, drivers.KINDS)
