@@ -47,6 +47,8 @@ def show(settings: Settings, catalog: Catalog, secrets: Secrets, *, watch: bool)
                 _watch(channel, at, metadata)
         except grpc.RpcError as error:
             told = error.details() if isinstance(error, grpc.Call) else error
+            if isinstance(error, grpc.Call) and error.code() is grpc.StatusCode.UNAUTHENTICATED:
+                told = f"{told} Here it is taken from INTERFERENCE_API_KEY."
             _say(f"The server at {at} says: {told}")
             return 1
     return 0

@@ -24,7 +24,7 @@ _BASE_URLS = {
         "http(s)://host/path, without a user, a query or a fragment",
     ),
     "grpc": (
-        re.compile(r"grpcs?://(\[[0-9A-Fa-f:.]+\]|[^/@?#:\[\]\s]+):[0-9]{1,5}/?|unix:(//)?/[^?#\s]+"),
+        re.compile(r"grpcs?://(\[[0-9A-Fa-f:.]+\]|[^/@?#:\[\]\s]+):[0-9]{1,5}/?|unix:(//)?/(?!/)[^?#\s]+"),
         "grpc(s)://host:port or unix:/path",
     ),
 }

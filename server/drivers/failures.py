@@ -89,6 +89,8 @@ def read(status: int, headers: Mapping[str, str], body: Any, target: Target) -> 
         message = "it answered with a redirect, which is not followed"
     if cause == "key_refused" and target.row.key_env:
         message = f"it refused the key in {target.row.key_env}. {message}".strip()
+    elif cause == "key_refused":
+        message = f"it wants a key, and its row names none (key_env). {message}".strip()
     return AttemptFailed(
         cause,
         message or f"it answered with status {status} and no reason that can be read",

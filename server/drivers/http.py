@@ -11,6 +11,7 @@ from server.operations import Answer, Chunk, Request, StreamRequest
 from server.transport import EVENT_BYTES, HttpAnswer, HttpRequest, Transport
 
 DEADLINE_HEADER = "x-request-timeout"
+LOOP_HEADER = "cdn-loop"  # https://www.rfc-editor.org/rfc/rfc8586
 
 Sign = Callable[[HttpRequest, Target], Awaitable[HttpRequest]]
 
@@ -48,7 +49,7 @@ class HttpDriver:
         if self._sign is not None:
             asked = await self._sign(asked, target)
         framing = self._dialect.framing(EVENT_BYTES)
-        async with self._transport.open(_by_deadline(asked, target), target.limits) as answer:
+        async with self._transport.open(_sent(asked, target), target.limits) as answer:
             if answer.status != 200 or answer.media_type != framing.media_type:
                 raise self._dialect.failure(await answer.read(), target)
             async with aclosing(answer.events(framing)) as events:
@@ -63,19 +64,26 @@ class HttpDriver:
     async def _fetch(self, request: HttpRequest, target: Target) -> HttpAnswer:
         if self._sign is not None:
             request = await self._sign(request, target)
-        async with self._transport.open(_by_deadline(request, target), target.limits) as answer:
+        async with self._transport.open(_sent(request, target), target.limits) as answer:
             whole = await answer.read()
         if whole.status != 200:
             raise self._dialect.failure(whole, target)
         return whole
 
 
-def _by_deadline(request: HttpRequest, target: Target) -> HttpRequest:
-    """Passes the caller's deadline on, in seconds from now: whoever honours it stops working in vain."""
-    if target.deadline is None:
+def _sent(request: HttpRequest, target: Target) -> HttpRequest:
+    """Passes on who has had the request, so that a circle is found, and the caller's deadline, in seconds
+    from now: whoever honours it stops working in vain.
+    """
+    passed = target.carried.get(LOOP_HEADER)
+    if target.deadline is None and passed is None:
         return request
-    remaining = max(target.deadline - asyncio.get_running_loop().time(), 0.001)
-    headers = {**request.headers, DEADLINE_HEADER: f"{remaining:.3f}"}
+    headers = dict(request.headers)
+    if passed is not None:
+        headers[LOOP_HEADER] = passed
+    if target.deadline is not None:
+        remaining = max(target.deadline - asyncio.get_running_loop().time(), 0.001)
+        headers[DEADLINE_HEADER] = f"{remaining:.3f}"
     return HttpRequest(request.method, request.url, headers, request.body)
 
 

@@ -144,7 +144,13 @@ def _nobody(
     param = passed_over[causes.index("parameter_unsupported")].param or ""
     able = [provider for provider in roster.enabled if provider.models(operation)]
     passed = {attempt.provider for attempt in passed_over if attempt.cause == "parameter_unsupported"}
-    takers = [one for one in able if one.id not in passed and refusals.takes(one.row, asked)]
+    takers = [
+        one
+        for one in able
+        if one.id not in passed
+        and refusals.takes(one.row, asked)
+        and any(_can(one, name, operation, needs) for name in one.models(operation))
+    ]
     names = {target.model for target in _targets(route)} or {model}
     having = [p.id for p in takers if any(_can(p, name, operation, needs) for name in names)]
     others = [] if having else [provider.id for provider in takers]
@@ -198,8 +204,10 @@ def _anyone(model: str, roster: Roster, operation: Operation) -> Sequence[Provid
 
 
 def _can(provider: Provider, model: str, operation: Operation, needs: Needs) -> bool:
-    """Whether a provider is known to have a model, and not to lack anything in it that is needed."""
-    return provider.does(operation, model) and needs.words.isdisjoint(provider.known(model).lacks)
+    """Whether a provider is known to have a model, and that to have all that is needed."""
+    if operation is not CHAT:
+        return provider.does(operation, model)
+    return provider.does(operation, model) and needs.words <= provider.known(model).able
 
 
 def _fault(candidate: Candidate, asked: Asked) -> Attempt | None:

@@ -269,6 +269,7 @@ def circle(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iter
             behind("B", other.envoy),
             behind("B-straight", other.worker),
             behind("Self", own, options={"providers": ["ok"]}),
+            row("Rest", f"http://{own}/v1", **CALM),
             row("ok", f"{upstream.url}/ok/v1", **CALM),
         ]
         with serving(tmp_path_factory.mktemp("a"), rows, port=port) as service:
@@ -285,6 +286,18 @@ def test_a_circle_is_left_for_the_next_provider(
     outcome = ask(circle, way, f"{provider} ok", stream=stream)
     assert (outcome.text, outcome.provider) == (TEXT, "ok")
     assert attempts(outcome) == [(provider, "no_such_model"), ("ok", "")]
+    assert len(upstream.seen) == before + 1
+
+
+@each_way
+@each_form
+def test_a_circle_over_rest_is_left_for_the_next_provider(
+    circle: Service, upstream: Upstream, way: str, stream: bool
+) -> None:
+    before = len(upstream.seen)
+    outcome = ask(circle, way, "Rest ok", stream=stream)
+    assert (outcome.text, outcome.provider) == (TEXT, "ok")
+    assert attempts(outcome) == [("Rest", "server_error"), ("ok", "")]
     assert len(upstream.seen) == before + 1
 
 

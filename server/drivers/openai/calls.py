@@ -11,6 +11,7 @@ from server import forms
 from server.errors import AttemptFailed
 
 _MOST = 1000  # calls of a choice; nobody answers more
+_FURTHEST = 2**30  # an index from which on there is no room for those that follow
 
 
 @dataclass(slots=True)
@@ -68,7 +69,8 @@ class CallIndexes:
     def _begin(self, call: ToolCall, theirs: int | None) -> _Call:
         if len(self._by_index) == _MOST:
             raise AttemptFailed("broken_answer", f"called more than {_MOST} tools at once")
-        index = self._next if theirs is None or theirs in self._by_index else theirs
+        taken = theirs is None or theirs in self._by_index or not 0 <= theirs < _FURTHEST
+        index = self._next if taken or theirs is None else theirs
         self._next = max(self._next, index + 1)
         if not call.id or call.id in self._by_id:
             call.id = new_id()

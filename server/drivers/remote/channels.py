@@ -106,7 +106,7 @@ def _opened(row: Row, own: Options, limit: int) -> grpc.aio.Channel:
     ]
     if not row.base_url.startswith(_TLS):
         if own.tls is not None:
-            raise AttemptFailed("connect_failed", "options.tls is for an address that begins with grpcs://")
+            raise AttemptFailed("not_enabled", "options.tls is for an address that begins with grpcs://")
         return grpc.aio.insecure_channel(_address(row.base_url), options=settings)
     tls = own.tls or Tls()
     if tls.server_name:
@@ -136,6 +136,5 @@ def _content(name: str, path: str) -> bytes | None:
     try:
         return Path(path).expanduser().read_bytes()
     except OSError as error:
-        raise AttemptFailed(
-            "connect_failed", f"options.tls.{name} cannot be read: {error.strerror}"
-        ) from None
+        why = (error.strerror or "it is no file").lower()
+        raise AttemptFailed("not_enabled", f"options.tls.{name} cannot be read: {path}: {why}") from None

@@ -181,7 +181,7 @@ def _listed(model: Model) -> Listed:
     if not words:
         words = {word for word, is_so in ((IMAGES.name, model.image), (VISION, model.vision)) if is_so}
         return Listed(model.id, frozenset(words) or None, context_length=_length(model))
-    lacks = frozenset(CHAT_WORDS) - words - {STREAM}
+    lacks = frozenset(CHAT_WORDS) - words - {STREAM, VISION}  # of vision, to be silent is not to say no
     return Listed(model.id, frozenset(words), lacks, _length(model))
 
 

@@ -46,6 +46,7 @@ _STATUSES: Final = {
 _LOST: Final = (_Code.UNAVAILABLE, _Code.UNKNOWN, _Code.INTERNAL)
 _TOO_LARGE: Final = re.compile(r"message larger than max", re.IGNORECASE)
 _OWN_LIMIT: Final = re.compile(r"CLIENT: Received message larger than max")
+_METADATA: Final = re.compile(r"metadata size exceeds")
 _HTTP: Final = re.compile(r"[45][0-9]{2}")
 _DETAILS: Final = 64  # of a status; nobody has as many
 
@@ -79,6 +80,9 @@ def _own(code: _Code, words: str, *, connects: bool) -> AttemptFailed | None:
         return AttemptFailed("broken_answer", "answered with a message that is too large")
     if code is _Code.RESOURCE_EXHAUSTED and _TOO_LARGE.search(words):
         return AttemptFailed("parameter_unsupported", "it takes no request as large as this one")
+    if code is _Code.RESOURCE_EXHAUSTED and _METADATA.search(words):
+        told = "it takes no headers as large as those of this call"
+        return AttemptFailed("parameter_unsupported", told, blame=False)
     if code in _LOST and not connects:
         return AttemptFailed("connection_lost", "the connection was lost before the answer's end")
     return None

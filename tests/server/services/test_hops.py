@@ -79,3 +79,23 @@ def test_any_header_is_read(before: list[str]) -> None:
         return
     with pytest.raises(LoopDetected):
         carried(("cdn-loop", told))
+
+
+def test_what_is_too_long_to_be_a_trace_stays_here() -> None:
+    assert carried(("tracestate", "a" * 512), ("x-request-id", "b" * 513)) == {
+        "tracestate": "a" * 512,
+        "cdn-loop": ME,
+    }
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param('"' + '\\"' * 16_000, id="an open quote"),
+        pytest.param("a," * 16_000, id="many"),
+        pytest.param("x" * 60_000, id="one"),
+    ],
+)
+def test_a_long_list_is_refused_before_it_is_read(members: str) -> None:
+    with pytest.raises(LoopDetected):
+        carried(("cdn-loop", members))

@@ -34,6 +34,11 @@ def settled(*pieces: dict[str, Any]) -> list[tuple[int, str]]:
             id="every call is the first",
         ),
         pytest.param(
+            [{"index": 2**31 - 1, "id": "a"}, {"id": "b"}, {"index": -1, "id": "c"}, {"index": 2**31 - 1}],
+            [(0, "a"), (1, "b"), (2, "c"), (0, "")],
+            id="an index beyond reason",
+        ),
+        pytest.param(
             [{"id": "a"}, {}, {"id": "b"}, {}, {"id": "a"}],
             [(0, "a"), (0, ""), (1, "b"), (1, ""), (0, "")],
             id="no index",

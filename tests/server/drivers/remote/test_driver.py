@@ -329,7 +329,7 @@ async def test_a_list_of_models_tells_what_they_can_do() -> None:
         models = await made.driver.models(made.target(""))
     found = {one.name: (one.capabilities, one.context_length) for one in models}
     assert found == {"a": ({"chat", "tools"}, 1000), "b": ({"images"}, None), "c": (None, None)}
-    assert "vision" in models[0].lacks
+    assert models[0].lacks == {"json_schema", "logprobs", "reasoning"}  # of vision, silence is no no
     assert "stream" not in models[0].lacks
 
 
@@ -383,7 +383,7 @@ async def test_settings_that_cannot_be_are_told_with_the_attempt(
 ) -> None:
     async with driving(base_url, options={"tls": tls}) as made:
         failed = await failure(made, "ok")
-    assert failed.cause == "connect_failed"
+    assert failed.cause in ("connect_failed", "not_enabled")
     assert told in failed.message
 
 
