@@ -88,6 +88,29 @@ def test_a_signature_comes_and_goes_with_its_call(service: Service, stage: Stage
     assert stage.last().body["generationConfig"] == {"thinkingConfig": {"includeThoughts": True}}
 
 
+def streamed(service: Service, stage: Stage, *candidates: Any) -> list[Any]:
+    """What a caller gets of a stream of these candidates."""
+    stage.says(Own(whole(list(candidates), usage(Said())), stream(list(candidates), usage(Said()))))
+    asked: Any = {"model": "Gemini/gemini-9-flash", "messages": HI, "stream": True}
+    url = f"{service.base_url}/chat/completions"
+    with requests.post(url, json=asked, stream=True, timeout=TIMEOUT) as answer:
+        assert answer.status_code == 200, answer.text
+        data = [line.removeprefix(b"data: ") for line in answer.iter_lines() if line.startswith(b"data: ")]
+    return [json.loads(event) for event in data if event != b"[DONE]"]
+
+
+def test_a_stream_whose_every_piece_says_stop_arrives_whole(service: Service, stage: Stage) -> None:
+    chunks = streamed(service, stage, *(candidate([{"text": text}], "STOP") for text in ("a", "b", "c")))
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert "".join(choice["delta"].get("content") or "" for choice in choices) == "abc"
+    assert [choice.get("finish_reason") for choice in choices] == [None, None, None, "stop"]
+
+
+def test_a_stream_that_breaks_off_without_an_end_is_told_of(service: Service, stage: Stage) -> None:
+    *_, last = streamed(service, stage, *(candidate([{"text": text}]) for text in ("a", "b")))
+    assert [attempt["cause"] for attempt in last["attempts"]] == ["connection_lost"]
+
+
 def test_images_are_drawn(service: Service, stage: Stage) -> None:
     stage.says(Said(pictures=(PNG,)))
     made = post(

@@ -47,7 +47,8 @@ class ChatTranslator:
 class ChatDecoder:
     """Reads the events of one stream: each is a whole answer with what is new. It ends without a word.
 
-    The usage so far comes with each event; the last is told, in a chunk of its own where it was asked for.
+    What ends a choice may come with each event, as the usage so far does: the last of both is told at the
+    end, in chunks of their own, the usage where it was asked for.
     """
 
     def __init__(self, target: Target, *, include_usage: bool) -> None:
@@ -73,7 +74,11 @@ class ChatDecoder:
                 yield chunk
 
     def end(self) -> Iterator[ChatCompletionChunk]:
-        """Takes the end of the stream."""
+        """Takes the end of the stream. A choice of which no end was told gets none."""
+        for choice in self._reader.ends():
+            chunk = answers.lift(ChatCompletionChunk, {"choices": [choice]})
+            self._complete(chunk)
+            yield chunk
         cost = reading.usage(self._usage)
         if self._include_usage and cost is not None:
             chunk = answers.lift(ChatCompletionChunk, {"usage": cost})

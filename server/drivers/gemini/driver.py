@@ -7,6 +7,7 @@ from typing import cast
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest, CreateEmbeddingsResponse
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server.drivers.base import Target
+from server.drivers.gemini import together
 from server.drivers.http import HttpDriver
 from server.operations import Answer, Request
 
@@ -21,10 +22,10 @@ class GeminiDriver(HttpDriver):
         """Answers whole."""
         if isinstance(request, GenerateImagesRequest) and request.n > 1:
             images = await self._all(_one_by_one(request), target)
-            return _album(cast("list[GenerateImagesResponse]", images))
+            return together.album(cast("list[GenerateImagesResponse]", images))
         if isinstance(request, CreateEmbeddingsRequest) and len(request.input) > _INPUTS:
             batches = await self._all(_in_batches(request), target)
-            return _list(cast("list[CreateEmbeddingsResponse]", batches))
+            return together.vectors(cast("list[CreateEmbeddingsResponse]", batches))
         return await super().answer(request, target)
 
     async def _all(self, requests: Sequence[Request], target: Target) -> list[Answer]:
@@ -70,27 +71,3 @@ def _in_batches(request: CreateEmbeddingsRequest) -> list[CreateEmbeddingsReques
         batch.input.extend(request.input[start : start + _INPUTS])
         made.append(batch)
     return made
-
-
-def _album(answers: Sequence[GenerateImagesResponse]) -> GenerateImagesResponse:
-    """All images in one answer, with the sum of what they cost."""
-    whole = answers[0]
-    for answer in answers[1:]:
-        whole.data.extend(answer.data)
-        whole.usage.input_tokens += answer.usage.input_tokens
-        whole.usage.output_tokens += answer.usage.output_tokens
-        whole.usage.total_tokens += answer.usage.total_tokens
-    return whole
-
-
-def _list(answers: Sequence[CreateEmbeddingsResponse]) -> CreateEmbeddingsResponse:
-    """All vectors in one answer, in the order of the inputs, with the sum of what they cost."""
-    whole = answers[0]
-    for answer in answers[1:]:
-        whole.data.extend(answer.data)
-        if answer.HasField("usage"):
-            whole.usage.prompt_tokens += answer.usage.prompt_tokens
-            whole.usage.total_tokens += answer.usage.total_tokens
-    for index, item in enumerate(whole.data):
-        item.index = index
-    return whole

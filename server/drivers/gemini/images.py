@@ -55,8 +55,9 @@ class ImagesTranslator:
                 **({"extra": cost} if cost else {}),
             }
         made["model"] = read.get("model", "")
-        formats = [one.pop("format") for one in made["data"]]
-        made["output_format"] = formats[0]
+        formats = {one.pop("format") for one in made["data"]}
+        if len(formats) == 1:
+            made["output_format"] = formats.pop()
         made["extra"] = read.get("extra", {})
         if beside := [
             choice for choice in choices if "extra" in choice or choice["message"].keys() > {"role"}

@@ -3,9 +3,10 @@
 https://ai.google.dev/api/caching#Part
 """
 
+import base64
 import mimetypes
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
@@ -23,6 +24,7 @@ _DETAILS = {
     "original": "MEDIA_RESOLUTION_ULTRA_HIGH",
 }
 _AUDIO = {"wav": "audio/wav", "mp3": "audio/mp3"}
+_DATA = "data:"
 
 
 def of(content: Any, target: Target, where: str) -> list[Json]:
@@ -42,16 +44,20 @@ def texts(content: Any) -> str:
 def media(url: str, target: Target, where: str, name: str = "") -> Json:
     """A file: in the part where it is a `data:` URL, otherwise by its address, which Gemini fetches itself.
 
-    `name` is that of the file, which may tell its type.
+    `name` is that of the file, which may tell its type. Raises `RequestRefused` for a `data:` URL without
+    data. https://www.rfc-editor.org/rfc/rfc2397
     """
-    if not url.startswith("data:"):
+    if url[: len(_DATA)].lower() != _DATA:
         known = _guess(_path(url)) or _guess(name)
         return {"fileData": {"fileUri": url, **({"mimeType": known} if known else {})}}
-    head, comma, data = url[len("data:") :].partition(",")
+    head, comma, data = url[len(_DATA) :].partition(",")
+    if not comma:
+        raise wire.refused(target, where, "must be an address, or a data: URL with a comma before its data")
     kind, *parameters = head.split(";")
-    if not comma or "base64" not in parameters:
-        raise wire.refused(target, where, "must be an address, or a data: URL with base64")
-    return {"inlineData": {"mimeType": kind or _guess(name) or "application/octet-stream", "data": data}}
+    otherwise = "application/octet-stream"
+    if "base64" not in map(str.lower, parameters):
+        data, otherwise = base64.b64encode(unquote_to_bytes(data)).decode(), "text/plain"
+    return {"inlineData": {"mimeType": kind or _guess(name) or otherwise, "data": data}}
 
 
 def _path(url: str) -> str:

@@ -4,6 +4,7 @@ https://ai.google.dev/api/generate-content#generatecontentresponse. What OpenAI 
 in `extra`, of the object that it belongs to, as Gemini says it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,15 +42,24 @@ _NAMED = ("candidates", "usageMetadata", "modelVersion", "responseId")
 
 @dataclass(slots=True)
 class Progress:
-    """How far a choice has come: one each, kept over the chunks of a stream."""
+    """How far a choice has come: one each, kept over the chunks of a stream.
+
+    `reason` is why it ended, as was said last, and `beside` what was said with that. `blocked` is whether
+    the choice tells of a prompt that was blocked.
+    """
 
     begun: bool = False
-    finished: bool = False
+    blocked: bool = False
+    reason: str = ""
+    beside: Json = field(default_factory=dict)
     calls: Calls = field(default_factory=Calls)
 
 
 class Reader:
-    """Reads an answer, whole (`member` is what its choices have, `message`) or piece by piece (`delta`)."""
+    """Reads an answer, whole (`member` is what its choices have, `message`) or piece by piece (`delta`).
+
+    Of pieces `ends` says why the choices ended, once all were read: some models say `STOP` with each piece.
+    """
 
     def __init__(self, target: Target, member: str) -> None:
         self._target = target
@@ -64,7 +74,8 @@ class Reader:
         candidates = decoded.get("candidates") or []
         if not isinstance(candidates, list) or not all(isinstance(one, dict) for one in candidates):
             raise AttemptFailed(answers.BROKEN, "answered with candidates of another shape")
-        choices = [self._choice(one, place) for place, one in enumerate(candidates)]
+        read = (self._choice(one, place) for place, one in enumerate(candidates))
+        choices = [choice for choice in read if choice is not None]
         if not candidates and (blocked := self._blocked(decoded.get("promptFeedback"))):
             choices = [blocked]
         made: Json = {"choices": choices}
@@ -74,7 +85,15 @@ class Reader:
         rest = {name: value for name, value in decoded.items() if name not in _NAMED}
         return made | ({"extra": rest} if rest else {})
 
-    def _choice(self, candidate: Json, place: int) -> Json:
+    def ends(self) -> Iterator[Json]:
+        """The choices that have ended, each with why and nothing else."""
+        for index, progress in sorted(self._choices.items()):
+            if progress.reason and not progress.blocked:
+                extra = {"extra": progress.beside} if progress.beside else {}
+                yield {"index": index, self._member: {}, "finish_reason": _finish(progress), **extra}
+
+    def _choice(self, candidate: Json, place: int) -> Json | None:
+        """A choice; None for a piece that says no more than that the choice has ended."""
         index = candidate.get("index", place)
         if type(index) is not int or not 0 <= index < 2**31:
             raise AttemptFailed(answers.BROKEN, "answered with a candidate that is none")
@@ -91,9 +110,12 @@ class Reader:
             del rest["logprobsResult"]
         reason = candidate.get("finishReason")
         if reason is not None and reason not in _NOT_YET:
-            choice["finish_reason"] = self._finish(reason, rest, progress)
-            if reason not in _PLAIN:
-                rest["native_finish_reason"] = reason
+            self._end(reason, rest, progress)
+            if self._member == "message":
+                choice["finish_reason"] = _finish(progress)
+                rest |= progress.beside
+            elif not message and not rest and "logprobs" not in choice:
+                return None
         return choice | ({"extra": rest} if rest else {})
 
     def _role(self, progress: Progress) -> Json:
@@ -102,7 +124,8 @@ class Reader:
         progress.begun = True
         return {"role": "assistant"}
 
-    def _finish(self, reason: Any, rest: Json, progress: Progress) -> str:
+    def _end(self, reason: Any, rest: Json, progress: Progress) -> None:
+        """Takes why a choice ended, and out of `rest` what belongs to that."""
         if not isinstance(reason, str):
             raise AttemptFailed(answers.BROKEN, "ended for a reason that is no word")
         if reason == _UNSIGNED:
@@ -111,18 +134,18 @@ class Reader:
         if reason in _BROKEN:
             told = f"its answer ended with {reason}: {rest.get('finishMessage') or 'no more was said'}"
             raise failures.read(200, {}, {"error": {"message": told}}, self._target)
-        progress.finished = True
-        if reason == "STOP" and progress.calls.made:
-            return "tool_calls"
-        return _FINISHES.get(reason, reason.lower()[:64])
+        progress.reason = reason
+        progress.beside = {} if reason in _PLAIN else {"native_finish_reason": reason}
+        if "finishMessage" in rest:
+            progress.beside["finishMessage"] = rest.pop("finishMessage")
 
     def _blocked(self, feedback: Any) -> Json | None:
         """The choice that says that the prompt was blocked, which leaves no candidates."""
         reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
         progress = self._choices.setdefault(0, Progress())
-        if not isinstance(reason, str) or not reason or progress.finished:
+        if not isinstance(reason, str) or not reason or progress.blocked or progress.reason:
             return None
-        progress.finished = True
+        progress.blocked = True
         told = feedback.get("blockReasonMessage")
         why = f"The prompt was blocked: {reason}." + (f" {told}" if isinstance(told, str) and told else "")
         return {
@@ -131,6 +154,12 @@ class Reader:
             "finish_reason": "content_filter",
             "extra": {"native_finish_reason": reason},
         }
+
+
+def _finish(progress: Progress) -> str:
+    if progress.reason == "STOP" and progress.calls.made:
+        return "tool_calls"
+    return _FINISHES.get(progress.reason, progress.reason.lower()[:64])
 
 
 def usage(told: Any) -> Json | None:

@@ -8,10 +8,12 @@ import msgspec
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.tool_pb2 import FunctionDefinition, ToolChoice
 from server import forms
+from server.drivers import answers
 from server.drivers.gemini import wire
 
 Json = dict[str, Any]
 _MODES = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
+_FUNCTIONS = "Gemini's choice is among functions, each by its name"
 
 
 def of(request: CreateCompletionRequest) -> Json:
@@ -67,10 +69,15 @@ def _calling(choice: ToolChoice, *, is_strict: bool) -> Json:
 
 
 def _names(tools: str) -> Iterator[str]:
-    listed = msgspec.json.decode(tools or "[]")
-    for tool in listed if isinstance(listed, list) else ():
+    """The names of the functions in a list of tools. Raises `AttemptFailed` where it is none of such: a
+    choice among no functions were one among all.
+    """
+    listed = answers.try_decode(tools.encode())
+    if not isinstance(listed, list) or not listed:
+        raise wire.lacking("tool_choice", _FUNCTIONS)
+    for tool in listed:
         function = tool.get("function") if isinstance(tool, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
-        if not isinstance(name, str):
-            raise wire.lacking("tool_choice", "Gemini's choice is among functions")
+        if not isinstance(name, str) or not name:
+            raise wire.lacking("tool_choice", _FUNCTIONS)
         yield name

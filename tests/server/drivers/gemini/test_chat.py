@@ -67,9 +67,12 @@ def test_parameters_are_said_in_its_words(fields: Any, made: Any) -> None:
     [
         ({"service_tier": "scale"}, "service_tier"),
         ({"audio": {"format": "mp3"}}, "audio"),
-        (
-            {"tool_choice": {"allowed_tools": {"mode": "auto", "tools": '[{"custom": 1}]'}}},
-            "tool_choice",
+        *(
+            ({"tool_choice": {"allowed_tools": {"mode": "auto", "tools": tools}}}, "tool_choice")
+            for tools in (
+                *('[{"custom": 1}]', '[{"function": {"name": ""}}]', '[{"function": {}}]', "[5]"),
+                *("[]", "{}", '{"function": {"name": "f"}}', "null", "nope", ""),
+            )
         ),
         ({"reasoning_effort": "none"}, "reasoning_effort"),
     ],

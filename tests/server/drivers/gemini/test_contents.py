@@ -1,5 +1,6 @@
 """The conversation as Gemini takes it, and its own answers given back."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -60,10 +61,28 @@ def test_how_closely_to_look_is_a_hint_for_those_who_take_it() -> None:
     assert "mediaResolution" not in parts(part, model="gemini-2.5-flash")[0]
 
 
+SVG = "data:image/svg+xml;charset=utf-8,%3Csvg a='%C3%A9'/%3E"
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "data"),
+    [
+        pytest.param(SVG, "image/svg+xml", "<svg a='é'/>".encode(), id="percent-encoded"),
+        pytest.param("data:,a%2Cb,c+d", "text/plain", b"a,b,c+d", id="of no kind"),
+        pytest.param("data:image/gif,%FF%00é", "image/gif", b"\xff\x00\xc3\xa9", id="no text"),
+        pytest.param("DATA:image/png;base64,iVBORw0=", "image/png", b"\x89PNG\r", id="in upper case"),
+        pytest.param("Data:image/png;BASE64,iVBORw0=", "image/png", b"\x89PNG\r", id="in both cases"),
+    ],
+)
+def test_data_in_an_address_goes_in_base64(url: str, kind: str, data: bytes) -> None:
+    blob = {"mimeType": kind, "data": base64.b64encode(data).decode()}
+    assert parts({"image_url": {"url": url}}) == [{"inlineData": blob}]
+
+
 @pytest.mark.parametrize(
     ("part", "param"),
     [
-        ({"image_url": {"url": "data:image/png,abc"}}, "messages[0].content[0].image_url.url"),
+        ({"image_url": {"url": "data:image/png;base64"}}, "messages[0].content[0].image_url.url"),
         ({"image_url": {"url": "data:"}}, "messages[0].content[0].image_url.url"),
         ({"file": {"filename": "a"}}, "messages[0].content[0].file"),
         ({"type": "video_url"}, "messages[0].content[0].type"),

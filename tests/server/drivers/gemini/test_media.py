@@ -112,6 +112,13 @@ def test_an_image_is_read() -> None:
     assert made.data[0].extra["extra_content"]["google"]["thought_signature"] == "c2ln"
 
 
+@pytest.mark.parametrize(("kind", "told"), [("image/png", "png"), ("image/jpeg", "")])
+def test_the_format_of_several_images_is_told_where_it_is_the_same(kind: str, told: str) -> None:
+    other = {"inlineData": {"mimeType": kind, "data": "AAA="}}
+    made = read(draw(), {"candidates": [candidate(PNG, other)]})
+    assert ([image.b64_json for image in made.data], made.output_format) == (["iVBORw0=", "AAA="], told)
+
+
 @pytest.mark.parametrize(
     "told",
     [

@@ -23,10 +23,10 @@ def test_pieces_are_chunks_of_one_answer() -> None:
     ]
     chunks = streamed(*events)
     deltas = [chunk.choices[0].delta for chunk in chunks]
-    assert [delta.role for delta in deltas] == ["assistant", "", ""]
-    assert [delta.reasoning for delta in deltas] == ["Hm", "", ""]
-    assert [delta.content for delta in deltas] == ["", "He", "llo"]
-    assert [chunk.choices[0].finish_reason for chunk in chunks] == ["", "", "stop"]
+    assert [delta.role for delta in deltas] == ["assistant", "", "", ""]
+    assert [delta.reasoning for delta in deltas] == ["Hm", "", "", ""]
+    assert [delta.content for delta in deltas] == ["", "He", "llo", ""]
+    assert [chunk.choices[0].finish_reason for chunk in chunks] == ["", "", "", "stop"]
     assert len({chunk.id for chunk in chunks}) == 1
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
 
@@ -62,14 +62,56 @@ def test_a_prompt_that_is_blocked_ends_the_stream() -> None:
 def test_a_choice_that_has_ended_is_not_ended_again() -> None:
     blocked = {"promptFeedback": {"blockReason": "OTHER"}}
     chunks = streamed(piece({"text": "a"}, **STOP), blocked)
-    assert [len(chunk.choices) for chunk in chunks] == [1, 0]
+    ends = [[choice.finish_reason for choice in chunk.choices] for chunk in chunks]
+    assert ends == [[""], [], ["stop"]]
+    (chunk,) = streamed(blocked, piece(**STOP))
+    assert chunk.choices[0].finish_reason == "content_filter"
 
 
 def test_choices_are_told_apart() -> None:
     events = [piece({"text": word}, index=index, **STOP) for index, word in enumerate("ab")]
     chunks = streamed(*events)
-    assert [(c.choices[0].index, c.choices[0].delta.content) for c in chunks] == [(0, "a"), (1, "b")]
-    assert all(chunk.choices[0].delta.role for chunk in chunks)
+    told = [chunk.choices[0] for chunk in chunks]
+    assert [(c.index, c.delta.role, c.delta.content, c.finish_reason) for c in told] == [
+        *((0, "assistant", "a", ""), (1, "assistant", "b", "")),
+        *((0, "", "", "stop"), (1, "", "", "stop")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last", "finish"),
+    [
+        pytest.param(piece({"text": "c"}, **STOP), "stop", id="the same"),
+        pytest.param(piece({"text": "c"}), "stop", id="none"),
+        pytest.param(piece({"text": "c"}, finishReason="MAX_TOKENS"), "length", id="another"),
+        pytest.param(piece({"text": "c"}, CALL), "tool_calls", id="calls"),
+    ],
+)
+def test_an_end_that_comes_with_each_piece_is_told_once_and_last(last: Any, finish: str) -> None:
+    used = {"usageMetadata": {"promptTokenCount": 5}}
+    events = [piece({"text": text}, **STOP) | used for text in "ab"]
+    *said, end, cost = streamed(*events, piece(**STOP), last, stream_options={"include_usage": True})
+    assert "".join(chunk.choices[0].delta.content for chunk in said) == "abc"
+    assert not any(chunk.choices[0].finish_reason for chunk in said)
+    assert end.choices[0].finish_reason == finish
+    assert cost.HasField("usage")
+    assert not cost.choices
+
+
+def test_what_is_said_of_an_end_comes_with_it() -> None:
+    told = {"finishReason": "SAFETY", "finishMessage": "No.", "avgLogprobs": -0.5}
+    said, end = [chunk.choices[0] for chunk in streamed(piece({"text": "a"}, **told))]
+    assert dict(said.extra) == {"avgLogprobs": -0.5}
+    assert end.finish_reason == "content_filter"
+    assert dict(end.extra) == {"native_finish_reason": "SAFETY", "finishMessage": "No."}
+
+
+@pytest.mark.parametrize(
+    "reason", [{}, {"finishReason": None}, {"finishReason": "FINISH_REASON_UNSPECIFIED"}]
+)
+def test_a_stream_without_an_end_gets_none(reason: Any) -> None:
+    chunks = streamed(piece({"text": "a"}, **reason), piece({"text": "b"}, **reason))
+    assert [[choice.finish_reason for choice in chunk.choices] for chunk in chunks] == [[""], [""]]
 
 
 def test_what_arrived_before_a_fault_is_given_before_it() -> None:
