@@ -76,7 +76,7 @@ class ChatMessage(_message.Message):
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
         """What the provider added to this message when it answered with it. Given back, its members are sent to
-        the provider as they came.
+        the provider as they came, as far as its dialect knows them.
         """
 
     def __init__(

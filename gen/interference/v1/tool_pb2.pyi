@@ -385,7 +385,7 @@ class ToolCall(_message.Message):
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above. Given back in a request, its members are sent to
-        the provider as they came.
+        the provider as they came, as far as its dialect knows them.
         """
 
     def __init__(
@@ -439,7 +439,7 @@ class FunctionCall(_message.Message):
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above. Given back in a request, its members are sent to
-        the provider as they came.
+        the provider as they came, as far as its dialect knows them.
         """
 
     def __init__(
@@ -486,7 +486,7 @@ class CustomToolCall(_message.Message):
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
         """What the provider adds beyond the fields above. Given back in a request, its members are sent to
-        the provider as they came.
+        the provider as they came, as far as its dialect knows them.
         """
 
     def __init__(

@@ -11,8 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from interference.v1.message_pb2 import ChatMessage
-from server import forms
-from server.drivers.anthropic import blocks, tools
+from server.drivers.anthropic import blocks, tools, wire
 from server.drivers.anthropic.blocks import Block
 from server.drivers.anthropic.wire import untold, without
 
@@ -82,7 +81,7 @@ def _joined(turns: list[_Turn]) -> Block:
 
 
 def _turn(message: ChatMessage, index: int, called: dict[str, str]) -> _Turn:
-    lowered = forms.lower(message)
+    lowered = wire.lowered(message, THOUGHTS, CONTENT)
     if message.HasField("audio"):
         raise untold("messages", "takes no audio of earlier answers")
     if message.role in ("tool", "function"):

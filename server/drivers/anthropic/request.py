@@ -10,10 +10,12 @@ import msgspec
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.options_pb2 import PromptCacheOptions, ResponseFormat
 from server import forms
+from server.drivers import honoured
 from server.drivers.anthropic import blocks, options, thinking, tools
 from server.drivers.anthropic.conversation import of_messages
 from server.drivers.anthropic.wire import untold, without
 from server.drivers.base import Target
+from server.rows import Row
 
 Json = dict[str, Any]
 
@@ -49,7 +51,7 @@ def of_request(request: CreateCompletionRequest, target: Target, *, stream: bool
     Raises `AttemptFailed` where something cannot be said in this dialect.
     """
     own = options.of(target)
-    honoured = target.row.params
+    request = honoured.of(request, target.row)
     in_place = options.is_among(target.model, own.system_models)
     system, messages = of_messages(request.messages, in_place=in_place)
     added = msgspec.json.decode(request.extra_json or "{}", type=dict[str, msgspec.Raw])
@@ -57,33 +59,40 @@ def of_request(request: CreateCompletionRequest, target: Target, *, stream: bool
     if system:
         made["system"] = system
     made |= tools.of_request(request, own.web_search)
-    made |= _plain(request, honoured)
-    made |= _thinking_and_form(request, target, own, honoured)
+    made |= _plain(request, target.row)
+    made |= _thinking_and_form(request, target, own)
     for name in _OPEN:
         if name in made and name in added:
             made[name] = _opened(made[name], msgspec.json.decode(added.pop(name)))
-    most = request.max_completion_tokens or request.max_tokens
-    made["max_tokens"] = thinking.make_room(made.get("thinking", {}), most or None, own.max_tokens)
+    most = _most_tokens(request)
+    made["max_tokens"] = thinking.make_room(made.get("thinking", {}), most, own.max_tokens)
     if stream:
         made["stream"] = True
     return made | added
 
 
-def _plain(request: CreateCompletionRequest, honoured: tuple[str, ...]) -> Json:
+def _most_tokens(request: CreateCompletionRequest) -> int | None:
+    """The most tokens to write, by either name; with 0 a prompt is only cached."""
+    if request.HasField("max_completion_tokens"):
+        return request.max_completion_tokens
+    return request.max_tokens if request.HasField("max_tokens") else None
+
+
+def _plain(request: CreateCompletionRequest, row: Row) -> Json:
     """What is said in a member of its own, or in two."""
     made: Json = {}
     for name in ("temperature", "top_p"):
-        if name in honoured and request.HasField(name):
+        if request.HasField(name):
             made[name] = getattr(request, name)
     if request.stop:
         made["stop_sequences"] = list(request.stop)
     if user := request.safety_identifier or request.user:
         made["metadata"] = {"user_id": user}
-    if request.HasField("service_tier") and "service_tier" in honoured:
+    if request.HasField("service_tier"):
         if request.service_tier not in _TIERS:
             raise untold("service_tier", f"has no service tier {request.service_tier[:64]}")
         made |= _TIERS[request.service_tier]
-    if request.HasField("prompt_cache_options") and "prompt_cache_options" in honoured:
+    if request.HasField("prompt_cache_options") and "prompt_cache_options" in row.params:
         made |= _cached(request.prompt_cache_options)
     return made
 
@@ -96,14 +105,12 @@ def _cached(given: PromptCacheOptions) -> Json:
     return {"cache_control": control | without(forms.lower(given), "mode", "ttl")}
 
 
-def _thinking_and_form(
-    request: CreateCompletionRequest, target: Target, own: options.Options, honoured: tuple[str, ...]
-) -> Json:
+def _thinking_and_form(request: CreateCompletionRequest, target: Target, own: options.Options) -> Json:
     made: Json = {}
     output: Json = {}
-    if request.HasField("reasoning_effort") and "reasoning_effort" in honoured:
+    if request.HasField("reasoning_effort"):
         made["thinking"], output = thinking.of_effort(request.reasoning_effort, target.model, own)
-    if request.HasField("response_format") and "response_format" in honoured:
+    if request.HasField("response_format"):
         output |= _form(request.response_format)
     return made | ({"output_config": output} if output else {})
 

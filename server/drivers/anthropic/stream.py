@@ -70,6 +70,7 @@ class MessageDecoder:
         self._length = 0  # of the text so far
         self._thought = False  # whether there were thoughts
         self._begun = False
+        self._ended = False  # whether it was told why
         self._extra: Json = {}  # of the answer, told with its first chunk
         self._usage: Json | None = None
         self._said: list[str] = []  # a text that has not left yet, of the next
@@ -186,8 +187,9 @@ class MessageDecoder:
     def _end_of_message(self, event: Json) -> Iterator[ChatCompletionChunk]:
         self._count(event.get("usage"))
         delta = read.member(event, "delta")
-        if delta.get("stop_reason") is None:
+        if self._ended or delta.get("stop_reason") is None:
             return
+        self._ended = True
         for block in list(self._blocks.values()):
             yield from self._stop(block)
         blocks = [block.whole() for _, block in sorted(self._blocks.items())]

@@ -9,6 +9,7 @@ https://platform.claude.com/docs/en/build-with-claude/effort
 from typing import Any, Final
 
 from server.drivers.anthropic.options import Options, is_among
+from server.drivers.anthropic.wire import untold
 
 _EFFORTS: Final = {"minimal": "low"}  # the least there is
 _BUDGETS: Final = {"minimal": 1_024, "low": 4_096, "medium": 16_384}
@@ -33,11 +34,14 @@ def make_room(thinking: dict[str, Any], most: int | None, default: int) -> int:
     """The most tokens to write, thoughts included, with room for an answer after the budget.
 
     A budget must be smaller than `most`, the caller's own limit, of which three quarters may be thoughts.
+    Raises `AttemptFailed` where that leaves no room for the smallest.
     """
     budget = thinking.get("budget_tokens")
     if not isinstance(budget, int):
         return default if most is None else most
     if most is None:
         return budget + default
+    if most <= _LEAST:
+        raise untold("max_tokens", f"thinks in no fewer than {_LEAST} tokens, for which there is no room")
     thinking["budget_tokens"] = max(_LEAST, min(budget, most * 3 // 4))
     return most

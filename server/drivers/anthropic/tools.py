@@ -13,12 +13,15 @@ from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.options_pb2 import WebSearchOptions
 from interference.v1.tool_pb2 import FunctionCall, Tool, ToolCall
 from server import forms
-from server.drivers.anthropic.wire import untold, without
+from server.drivers.anthropic.wire import lowered, untold, without
 
 Block = dict[str, Any]
 
 _MODES: Final = {"auto": "auto", "required": "any", "none": "none"}
 _ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
+# What Anthropic adds to a call: who made it, the model or a program of its, and whose tool it is.
+# https://platform.claude.com/docs/en/agents-and-tools/tool-use/programmatic-tool-calling
+_OURS: Final = ("caller", "toolset_name")
 _ANY_ARGUMENTS: Final = msgspec.Raw(b'{"type":"object"}')
 # What Anthropic's documentation calls the member that holds input which is no JSON object.
 # https://platform.claude.com/docs/en/agents-and-tools/tool-use/fine-grained-tool-streaming
@@ -38,7 +41,14 @@ def of_request(request: CreateCompletionRequest, web_search: str) -> Block:
 
 
 def _tool(tool: Tool) -> Block:
-    """A function. Its schema stays as it is, to the byte: prompt caches key on that."""
+    """A function, or a tool of Anthropic's own as it came.
+
+    A schema stays as it is, to the byte: prompt caches key on that.
+    """
+    if tool.HasField("custom"):
+        raise untold("tools", "has no tools that take free text")
+    if not tool.HasField("function"):
+        return forms.lower(tool)
     function = forms.lower(tool.function)
     made = {"name": function.pop("name", "")}
     if "description" in function:
@@ -69,7 +79,11 @@ def _choice(request: CreateCompletionRequest) -> Block | None:
         made = {"type": "tool"} | forms.lower(choice.function) | added
     elif choice.mode:
         made = {"type": _MODES.get(choice.mode, choice.mode)} | without(forms.lower(choice), "mode")
-    if alone and request.tools and (made is None or made["type"] != "none"):
+    elif choice.HasField("custom") or choice.HasField("allowed_tools"):
+        raise untold("tool_choice", "chooses neither custom tools nor among some")
+    else:  # in Anthropic's own words
+        made = forms.lower(choice) or None
+    if alone and request.tools and (made is None or made.get("type") != "none"):
         made = (made or {"type": "auto"}) | {"disable_parallel_tool_use": True}
     return made
 
@@ -78,20 +92,19 @@ def _choice(request: CreateCompletionRequest) -> Block | None:
 
 
 def use(call: ToolCall) -> Block:
-    """A call that the assistant made. What an upstream has added to it goes back with it."""
-    lowered = forms.lower(call)
-    added = without(lowered, "index", "id", "type", "function", "custom")
+    """A call that the assistant made. What Anthropic has added to it goes back with it."""
+    added = without(lowered(call, *_OURS), "index", "id", "type", "function", "custom")
     if call.HasField("custom") and not call.HasField("function"):
         made = _use(call.id, call.custom.name, msgspec.json.encode({"input": call.custom.input}))
-        return made | without(lowered["custom"], "name", "input") | added
+        return made | without(lowered(call.custom), "name", "input") | added
     made = _use(call.id, call.function.name, call.function.arguments.encode())
-    return made | without(lowered.get("function", {}), "name", "arguments") | added
+    return made | without(lowered(call.function), "name", "arguments") | added
 
 
 def deprecated_use(call: FunctionCall, call_id: str) -> Block:
     """A function that was called in the way that `tool_calls` replaced, which had no ids."""
     made = _use(call_id, call.name, call.arguments.encode())
-    return made | without(forms.lower(call), "name", "arguments")
+    return made | without(lowered(call), "name", "arguments")
 
 
 def result(call_id: str, content: list[Block]) -> Block:

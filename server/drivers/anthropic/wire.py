@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from google.protobuf.message import Message
 
+from server import forms
 from server.drivers import answers, failures
 from server.drivers.anthropic import options
 from server.drivers.base import Target
@@ -89,6 +91,20 @@ def _message(body: Any) -> str:
 def without(members: dict[str, Any], *names: str) -> dict[str, Any]:
     """The members that have no place of their own: what an upstream, or a caller, has added."""
     return {name: value for name, value in members.items() if name not in names}
+
+
+def lowered(message: Message, *ours: str) -> dict[str, Any]:
+    """The members of a message, with all that a caller has added, and those of `extra` that are ours.
+
+    Others in `extra` are of another provider's answer, given back; Anthropic refuses what it does not know.
+    """
+    members = forms.lower(message)
+    if not message.HasField("extra"):
+        return members
+    given: Any = message
+    added = msgspec.json.decode(given.extra_json or "{}", type=dict[str, msgspec.Raw])
+    kept = {*ours, *added, *message.DESCRIPTOR.fields_by_name}
+    return without(members, *(name for name in given.extra.fields if name not in kept))
 
 
 def untold(param: str, what: str) -> AttemptFailed:

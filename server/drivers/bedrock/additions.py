@@ -1,19 +1,21 @@
-"""What a caller or another provider added to a message, beyond the contract: sent as it came."""
+"""What a caller added to a message, beyond the contract, and what an answer of this driver's had there."""
 
-from functools import cache
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor
+import msgspec
 from google.protobuf.message import Message
 
 from server import forms
 
 
-def of(message: Message) -> dict[str, Any]:
-    """The members of `extra_json`, and those of `extra`."""
-    return forms.lower(message, _own(message.DESCRIPTOR))
+def of(message: Message, *ours: str) -> dict[str, Any]:
+    """The members of `extra_json`, and of `extra` those that are ours.
 
-
-@cache
-def _own(descriptor: Descriptor) -> frozenset[str]:
-    return frozenset(descriptor.fields_by_name)
+    Others in `extra` are of another provider's answer, given back; Bedrock refuses what it does not know.
+    """
+    given: Any = message
+    extra = forms.plain(given.extra) if ours and message.HasField("extra") else {}
+    own = {name: extra[name] for name in ours if name in extra}
+    if not given.extra_json:
+        return own
+    return own | msgspec.json.decode(given.extra_json, type=dict[str, msgspec.Raw])

@@ -10,11 +10,10 @@ import msgspec
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.options_pb2 import ResponseFormat
 from interference.v1.tool_pb2 import Tool, ToolChoice
+from server.drivers import honoured
 from server.drivers.base import Target
 from server.drivers.bedrock import additions, messages, thinking
 from server.errors import AttemptFailed
-from server.operations import CHAT
-from server.rows import TWINS, Row
 
 Members = dict[str, Any]
 
@@ -29,6 +28,8 @@ REFUSES: Final = {
     "response_format": ("json_object",),
 }
 _TIERS: Final = frozenset({"default", "flex", "priority", "reserved"})
+# https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Tool.html
+_TOOLS: Final = frozenset({"toolSpec", "systemTool", "cachePoint"})
 _NO_SCHEMA: Final = msgspec.Raw(b'{"type":"object","properties":{}}')
 
 
@@ -39,7 +40,7 @@ def of(request: CreateCompletionRequest, target: Target) -> Members:
     Raises `AttemptFailed` for what Bedrock cannot be asked.
     """
     added = additions.of(request)
-    request = _honoured(request, target.row)
+    request = honoured.of(request, target.row)
     system, turns = messages.conversation(request.messages)
     body: Members = {"messages": turns}
     fields, output = _thought(request, target)
@@ -63,22 +64,6 @@ def _most_tokens(request: CreateCompletionRequest) -> int | None:
     if request.HasField("max_completion_tokens"):
         return request.max_completion_tokens
     return request.max_tokens if request.HasField("max_tokens") else None
-
-
-def _honoured(request: CreateCompletionRequest, row: Row) -> CreateCompletionRequest:
-    """The request without what the row says is to be dropped."""
-    if row.unsupported != "drop":
-        return request
-    listed = row.params_of(CHAT)
-    kept = {*listed, *(TWINS[name] for name in listed if name in TWINS)}
-    given = [field.name for field, _ in request.ListFields() if field.name in CHAT.wanted]
-    if not (dropped := [name for name in given if name not in kept]):
-        return request
-    rest = CreateCompletionRequest()
-    rest.CopyFrom(request)
-    for name in dropped:
-        rest.ClearField(name)  # type: ignore[arg-type]
-    return rest
 
 
 def _inference(request: CreateCompletionRequest) -> Members:
@@ -117,23 +102,27 @@ def _form(form: ResponseFormat) -> Members:
 
 
 def _tools(request: CreateCompletionRequest, turns: list[Members]) -> Members:
+    choice = request.tool_choice
+    if not request.tools:
+        if request.HasField("tool_choice") and choice.mode not in ("none", "auto"):
+            raise _lacking("tool_choice", "calls no tool where there is none")
+        return {}
     if request.HasField("parallel_tool_calls") and not request.parallel_tool_calls:
         raise _lacking("parallel_tool_calls", "calls tools in parallel where it likes")
-    if not request.tools:
-        return {}
     config: Members = {"tools": [_tool(tool) for tool in request.tools]}
     if not request.HasField("tool_choice"):
         return config
-    if request.tool_choice.mode == "none":
+    if choice.mode == "none":
         if messages.calls_tools(turns):
             raise _lacking("tool_choice", "cannot be told to call no tool where some were called before")
         return {}  # who knows of no tool calls none
-    return config | {"toolChoice": _choice(request.tool_choice)}
+    return config | {"toolChoice": _choice(choice)}
 
 
 def _tool(tool: Tool) -> Members:
     if not tool.HasField("function"):
-        if not (own := additions.of(tool)):
+        own = additions.of(tool)
+        if tool.HasField("custom") or not _TOOLS & own.keys():
             raise _lacking("tools", f"has no tools of the type {tool.type or 'that is not said'}")
         return own
     function = tool.function

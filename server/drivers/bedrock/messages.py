@@ -39,7 +39,7 @@ def conversation(messages: Iterable[ChatMessage]) -> tuple[list[Block], list[dic
     turns: list[dict[str, Any]] = []
     names = Names()
     for message in messages:
-        more = additions.of(message)
+        more = additions.of(message, *(_OURS if message.role == "assistant" else ()))
         if message.role in ("system", "developer"):
             system += content.blocks(message.content, names)
             system += [{name: value} for name, value in more.items()]

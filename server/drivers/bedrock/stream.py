@@ -64,7 +64,8 @@ class ConverseDecoder:
         if self._finish is None:
             return
         more = told.rest(self._own | self._told, "usage", "p")
-        usage = told.usage(self._told["usage"]) if "usage" in self._told else None
+        counted = self._told.get("usage")
+        usage = None if counted is None else told.usage(counted)
         choice, self._finish = self._finish, None
         yield self._chunk([{"index": 0, "delta": self._role(), **choice}], more)
         if self._include_usage and usage is not None:

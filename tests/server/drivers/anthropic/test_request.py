@@ -52,6 +52,8 @@ def test_a_stream_is_asked_for() -> None:
     [
         pytest.param({"max_tokens": 7}, {"max_tokens": 7}, id="max_tokens"),
         pytest.param({"max_tokens": 7, "max_completion_tokens": 8}, {"max_tokens": 8}, id="the newer"),
+        pytest.param({"max_tokens": 0}, {"max_tokens": 0}, id="no tokens"),
+        pytest.param({"max_tokens": 7, "max_completion_tokens": 0}, {"max_tokens": 0}, id="none by it"),
         pytest.param({"temperature": 0.5}, {"temperature": 0.5}, id="temperature"),
         pytest.param({"top_p": 0.5}, {"top_p": 0.5}, id="top_p"),
         pytest.param({"stop": ["END"]}, {"stop_sequences": ["END"]}, id="stop"),
@@ -123,11 +125,41 @@ def test_an_effort_is_said_as_the_model_takes_it(
     assert {name: asked[name] for name in members} == members
 
 
-@pytest.mark.parametrize(("most", "budget"), [(100_000, 32_000), (8_000, 6_000), (500, 1_024)])
+@pytest.mark.parametrize(("most", "budget"), [(100_000, 32_000), (8_000, 6_000), (1_025, 1_024)])
 def test_a_budget_leaves_room_for_the_answer(most: int, budget: int) -> None:
     request = chat(reasoning_effort="high", max_completion_tokens=most)
     asked = body(request, options={"budget_models": ["*"]})
     assert (asked["thinking"]["budget_tokens"], asked["max_tokens"]) == (budget, most)
+
+
+@pytest.mark.parametrize("most", [0, 500, 1_024])
+def test_a_budget_without_room_fails_the_attempt(most: int) -> None:
+    with pytest.raises(AttemptFailed) as failed:
+        sent(chat(reasoning_effort="low", max_tokens=most), options={"budget_models": ["*"]})
+    assert (failed.value.cause, failed.value.param) == ("parameter_unsupported", "max_tokens")
+
+
+def test_a_row_that_drops_parameters_is_asked_without_them() -> None:
+    every = chat(
+        temperature=0.5,
+        top_p=0.5,
+        stop=["END"],
+        max_completion_tokens=5,
+        tools=[tool()],
+        tool_choice={"mode": "required"},
+        parallel_tool_calls=False,
+        web_search_options={},
+        response_format={"json_schema": {"name": "n", "schema": "{}"}},
+        reasoning_effort="high",
+        service_tier="flex",
+        user="u",
+        safety_identifier="s",
+        prompt_cache_options={"mode": "implicit"},
+        extra_json='{"top_k": 5}',
+    )
+    asked = body(every, params=("temperature", "max_tokens"), unsupported="drop")
+    assert asked == body(chat()) | {"temperature": 0.5, "max_tokens": 5, "top_k": 5}
+    assert len(every.tools) == 1
 
 
 def test_a_callers_own_thinking_goes_as_it_is() -> None:
@@ -167,6 +199,20 @@ def test_tools_are_said_with_what_only_anthropic_knows() -> None:
     }
     (bare,) = body(chat(tools=[{"function": {"name": "f"}}]))["tools"]
     assert bare["input_schema"] == {"type": "object"}
+
+
+def test_a_tool_of_anthropics_own_goes_as_it_came() -> None:
+    search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 3}
+    added = json.dumps({name: value for name, value in search.items() if name != "type"})
+    asked = body(
+        chat(
+            tools=[{"type": search["type"], "extra_json": added}, tool()],
+            tool_choice={"type": "tool", "extra_json": '{"name": "web_search"}'},
+        )
+    )
+    assert asked["tools"][0] == search
+    assert asked["tools"][1]["name"] == "f"
+    assert asked["tool_choice"] == {"type": "tool", "name": "web_search"}
 
 
 @pytest.mark.parametrize(
@@ -324,7 +370,7 @@ def test_who_says_nothing_has_no_turn() -> None:
     assert [len(message["content"]) for message in asked["messages"]] == [2]
 
 
-CALLS = [
+CALLS: list[dict[str, Any]] = [
     {"id": "call_1", "function": {"name": "f", "arguments": '{"a":  1.0}'}},
     {"id": "call|2", "function": {"name": "f", "arguments": ""}},
     {"id": "call_3", "function": {"name": "f", "arguments": "{oops"}},
@@ -414,6 +460,33 @@ def test_blocks_of_a_message_that_the_caller_has_changed_are_not() -> None:
     assert [block["type"] for block in content] == ["text", "tool_use"]
 
 
+def test_what_another_provider_added_to_an_answer_is_not_given_to_anthropic() -> None:
+    foreign = struct(extra_content={"google": {"thought_signature": "c2ln"}})
+    call = CALLS[0] | {"extra": foreign}
+    call["function"] = CALLS[0]["function"] | {"extra": foreign}
+    custom = {"id": "call_4", "custom": {"name": "g", "input": "x", "extra": foreign}, "extra": foreign}
+    old = {"name": "f", "arguments": "{}", "extra": foreign}
+    answer = said("assistant", "Wait.", tool_calls=[call, custom], function_call=old, extra=foreign)
+    result = said("tool", "rain", tool_call_id="call_1", extra=foreign)
+    _, told, results = body(chat(messages=[said("user", "Hi"), answer, result]))["messages"]
+    assert told.keys() == {"role", "content"}
+    assert [block.keys() for block in told["content"]] == [
+        {"type", "text"},
+        *[{"type", "id", "name", "input"}] * 3,
+    ]
+    assert [block.keys() for block in results["content"]] == [{"type", "tool_use_id", "content"}]
+
+
+def test_what_anthropic_or_the_caller_added_to_an_answer_is_given_back() -> None:
+    caller = {"type": "code_execution_20260120", "tool_id": "srvtoolu_1"}
+    call = CALLS[0] | {"extra": struct(caller=caller, other=1), "extra_json": '{"x_new": 1}'}
+    answer = said("assistant", tool_calls=[call], extra=struct(x_new=1), extra_json='{"x_new": 2}')
+    _, told = body(chat(messages=[said("user", "Hi"), answer]))["messages"]
+    (block,) = told["content"]
+    assert (block["caller"], block["x_new"], told["x_new"]) == (caller, 1, 2)
+    assert "other" not in block
+
+
 def test_a_messages_cache_control_is_that_of_its_last_block() -> None:
     control = '{"cache_control": {"type": "ephemeral"}, "x_new": 1}'
     asked = body(chat(messages=[said("user", "a", "b", extra_json=control)]))["messages"][0]
@@ -428,6 +501,8 @@ def test_a_messages_cache_control_is_that_of_its_last_block() -> None:
         pytest.param(
             {"web_search_options": {"search_context_size": "high"}}, "web_search_options", id="how much"
         ),
+        pytest.param({"tools": [{"custom": {"name": "f"}}]}, "tools", id="a tool that takes free text"),
+        pytest.param({"tool_choice": {"custom": {"name": "f"}}}, "tool_choice", id="the choice of one"),
         pytest.param({"response_format": {"type": "json_object"}}, "response_format", id="any JSON"),
         pytest.param(
             {"response_format": {"json_schema": {"name": "n"}}}, "response_format", id="no schema"

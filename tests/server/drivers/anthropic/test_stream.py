@@ -183,6 +183,16 @@ def test_blocks_that_chat_has_no_like_for_are_told_at_the_end() -> None:
     assert not any(chunk.HasField("extra") for chunk in told[1:])
 
 
+def test_a_stream_ends_once_and_what_is_counted_after_that_counts() -> None:
+    last, done = ended("pause_turn")
+    more = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 99})
+    reader = decoder(stream_options={"include_usage": True})
+    told = chunks(reader, *SEARCH[:-2], last, *[more] * 100, done)
+    assert reasons(told) == ["pause_turn"]
+    assert len(extra(told)["content_blocks"]) == 4
+    assert told[-1].usage.completion_tokens == 99
+
+
 def test_an_answer_that_says_nothing_ends_all_the_same() -> None:
     (only,) = chunks(decoder(), begun(), *ended("refusal", stop_details={"type": "refusal"}))
     assert (only.choices[0].delta.role, only.choices[0].finish_reason) == ("assistant", "content_filter")

@@ -127,7 +127,8 @@ def test_reasoning_is_given_back_as_it_came_and_before_all_else() -> None:
                 "assistant",
                 "Yes.",
                 reasoning="So.",
-                extra={"reasoning_blocks": [thought, hidden, {"other": 1}, 5], "images": [], "new": 1},
+                extra={"reasoning_blocks": [thought, hidden, {"other": 1}, 5], "images": [], "other": 1},
+                extra_json='{"new": 1}',
             )
         )
     )
@@ -137,6 +138,30 @@ def test_reasoning_is_given_back_as_it_came_and_before_all_else() -> None:
             "content": [{"reasoningContent": thought}, {"reasoningContent": hidden}, {"text": "Yes."}],
             "new": 1,
         }
+    ]
+
+
+def test_what_another_provider_added_to_an_answer_is_not_given_to_bedrock() -> None:
+    foreign = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
+    call = use("c1", "{}", extra=foreign, extra_json='{"new": 1}')
+    call["function"] |= {"extra": foreign}
+    got = body(
+        chat(
+            said("system", "One.", extra=foreign),
+            said("assistant", "Wait.", tool_calls=[call], extra=foreign),
+            said("tool", "x", tool_call_id="c1", extra=foreign),
+        )
+    )
+    assert got["system"] == [{"text": "One."}]
+    assert got["messages"] == [
+        {
+            "role": "assistant",
+            "content": [
+                {"text": "Wait."},
+                {"toolUse": {"toolUseId": "c1", "name": "f", "input": {}, "new": 1}},
+            ],
+        },
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "c1", "content": [{"text": "x"}]}}]},
     ]
 
 
@@ -280,6 +305,9 @@ def test_a_cache_point_stands_behind_what_it_ends() -> None:
         ),
         pytest.param({"response_format": {"type": "text"}}, {}, id="text"),
         pytest.param({"parallel_tool_calls": True}, {}, id="tools in parallel, as always"),
+        pytest.param({"parallel_tool_calls": False}, {}, id="no tools, one at a time"),
+        pytest.param({"tool_choice": {"mode": "auto"}}, {}, id="no tools to choose among"),
+        pytest.param({"tool_choice": {"mode": "none"}}, {}, id="no tools and none of them"),
         pytest.param(
             {"tools": [{"function": {"name": "f"}}], "tool_choice": {"mode": "none"}}, {}, id="no tool"
         ),
@@ -336,7 +364,13 @@ def test_parameters_are_said_in_bedrocks_words(fields: dict[str, Any], expected:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        pytest.param({"parallel_tool_calls": False}, "parallel_tool_calls", id="one tool at a time"),
+        pytest.param(
+            {"tools": [{"function": {"name": "f"}}], "parallel_tool_calls": False},
+            "parallel_tool_calls",
+            id="one tool at a time",
+        ),
+        pytest.param({"tool_choice": {"mode": "required"}}, "tool_choice", id="any tool of none"),
+        pytest.param({"tool_choice": {"function": {"name": "f"}}}, "tool_choice", id="a tool of none"),
         pytest.param({"service_tier": "scale"}, "service_tier", id="a tier"),
         pytest.param({"reasoning_effort": "minimal"}, "reasoning_effort", id="an effort"),
         pytest.param(
@@ -350,6 +384,12 @@ def test_parameters_are_said_in_bedrocks_words(fields: dict[str, Any], expected:
             id="a type of choice",
         ),
         pytest.param({"tools": [{"type": "web_search"}]}, "tools", id="a type of tool"),
+        pytest.param(
+            {"tools": [{"type": "web_search_20250305", "extra_json": '{"name": "s", "max_uses": 3}'}]},
+            "tools",
+            id="a tool of another provider's own",
+        ),
+        pytest.param({"tools": [{"custom": {"name": "f"}}]}, "tools", id="a tool that takes free text"),
         pytest.param({"response_format": {"type": "grammar"}}, "response_format", id="a format"),
     ],
 )

@@ -60,6 +60,13 @@ def test_the_usage_is_told_only_where_it_was_asked_for() -> None:
     assert not any(chunk.HasField("usage") for chunk in chunks([START, stopped(), LAST]))
 
 
+def test_a_usage_that_is_null_is_none() -> None:
+    last = event("metadata", usage=None, metrics={"latencyMs": 9})
+    made = chunks([START, delta(0, text="Here"), stopped(), last], include_usage=True)
+    assert made[-1].choices[0].finish_reason == "stop"
+    assert not any(chunk.HasField("usage") for chunk in made)
+
+
 def test_calls_come_in_pieces_each_with_its_place() -> None:
     made = chunks(
         [
