@@ -59,7 +59,7 @@ class Media:
         return Item(data, _KINDS.get(suffix, _KINDS["bin"]), f'"{stem}"')
 
     def _put(self, files: tuple[bytes, ...]) -> list[str]:
-        names = [f"{secrets.token_urlsafe(24)}.{_kind(data)}" for data in files]
+        names = [f"{secrets.token_urlsafe(24)}.{kind(data) or 'bin'}" for data in files]
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._make_room(sum(map(len, files)))
@@ -101,8 +101,8 @@ class Media:
                 yield found.st_mtime_ns, found.st_size, path
 
 
-def _kind(data: bytes) -> str:
-    """The kind of a file, by its first bytes. What is no known image is never served as one."""
+def kind(data: bytes) -> str | None:
+    """The kind of an image, by its first bytes; None of what is no image, and is never served as one."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -111,4 +111,4 @@ def _kind(data: bytes) -> str:
         return "webp"
     if data.startswith((b"GIF87a", b"GIF89a")):
         return "gif"
-    return "bin"
+    return None

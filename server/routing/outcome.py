@@ -42,7 +42,8 @@ def nobody_takes(
     if having or others:
         hint = f"{', '.join((having or others)[:_MOST_NAMED])} would take them"
     if others:
-        hint += f", but not known to have {model}" if len(others) == 1 else f", none known to have {model}"
+        hint += ", but is not known" if len(others) == 1 else ", none known"
+        hint += f" to have {model}"
     return InvalidRequest(
         f"No provider asked takes every parameter of the request: {_told(passed_over)}. {hint}.",
         reason="parameter_unsupported",

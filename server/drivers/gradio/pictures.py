@@ -6,6 +6,7 @@ from typing import Final
 
 from PIL import Image as Pillow
 
+from server import media
 from server.drivers.gradio.failure import broken
 from server.errors import AttemptFailed
 
@@ -19,14 +20,8 @@ _OPENED: Final = tuple(_FORMATS.values())  # no other decoder is let near what s
 
 def kind(data: bytes) -> str:
     """The kind of an image, whatever its server says that it is. Raises `AttemptFailed` for any other."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
-    if data.startswith(b"\xff\xd8\xff"):
-        return "jpeg"
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "webp"
-    if data.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
+    if (found := media.kind(data)) is not None:
+        return found
     raise broken(f"gave a file that is none of {', '.join(_FORMATS)}")
 
 
