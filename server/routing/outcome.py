@@ -101,7 +101,7 @@ def broken(
     """A provider failed after content of its answer had left for the caller: nobody else is asked."""
     kind = _BY_CAUSE.get(error.cause, Unavailable)
     return kind(
-        f"{provider} failed after its answer had begun: {error.message}.",
+        f"{provider} failed after its answer had begun: {error.message.rstrip('.')}.",
         reason="stream_broken" if kind is Unavailable else error.cause,
         provider=provider,
         model=model,

@@ -87,6 +87,7 @@ class Table:
     base_path: str = ""  # what the base URL has after the address of the stage
     refuses: Refuses | None = None
     call_ids: bool = True  # whether the vendor's calls of tools have ids
+    between: Mapping[str, Any] | None = None  # a row for a server like ours that stands in between
 
     @property
     def provider(self) -> str:
@@ -209,7 +210,13 @@ def playing(table: Table, folder: Path) -> Iterator[Scene]:
     with staged(speaker, table.refuses) as stage:
         own = row(table.provider, f"{stage.url}{table.base_path}", **{**CALM, **speaker.row})
         with serving(folder, [own], {**variables, **table.variables}, workers=1) as service:
-            yield Scene(table, stage, service)
+            if table.between is None:
+                yield Scene(table, stage, service)
+                return
+            front = {"id": table.provider, "base_url": f"grpc://{service.envoy}", **CALM, **table.between}
+            (folder / "front").mkdir()
+            with serving(folder / "front", [front], workers=1) as first:
+                yield Scene(table, stage, first)
 
 
 def suite(table: Table) -> tuple[Any, Callable[[], None], Callable[..., None]]:
