@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -31,6 +32,7 @@ _BASE_URLS = {
 # The two names of the most tokens to write; vendors know one or both, and either stands for the other.
 TWINS = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 
+_SIZES = frozenset({"size", "width", "height"})  # of an image: each stands for the others
 # What a row may say of some of its chat models: see `server.capabilities`.
 STATED = ("stream", "tools", "json_schema", "reasoning", "logprobs")
 
@@ -248,6 +250,14 @@ def check_base_url(url: str, where: str, scheme: str = "") -> None:
     schemes = [_BASE_URLS[scheme]] if scheme else list(_BASE_URLS.values())
     if not any(form.fullmatch(url) for form, _ in schemes):
         raise SettingsError(f"{where}: must be {', or '.join(words for _, words in schemes)}")
+
+
+@lru_cache(maxsize=4096)  # for each row, which in a large catalog mostly have the same lists
+def honoured(listed: tuple[str, ...], ours: frozenset[str]) -> frozenset[str]:
+    """The parameters that have their effect where these are listed: themselves, or said in others."""
+    twins = {TWINS[name] for name in listed if name in TWINS}
+    sizes = _SIZES if _SIZES.intersection(listed) else frozenset[str]()
+    return (ours - _SIZES) | sizes | twins | frozenset(listed)
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:

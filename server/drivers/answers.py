@@ -1,6 +1,7 @@
 """What every dialect does with the JSON of an answer: reads it, and completes the messages made of it."""
 
 import time
+from copy import copy
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -9,8 +10,10 @@ from google.protobuf.message import Message
 from server import forms
 from server.drivers.base import Target
 from server.errors import AttemptFailed
+from server.operations import Chunk
 
 M = TypeVar("M", bound=Message)
+C = TypeVar("C", bound=Chunk)
 BROKEN: Final = "broken_answer"
 OWN: Final = (("provider", ""),)  # an upstream's own `provider` is not the contract's
 _decode = msgspec.json.Decoder().decode
@@ -65,3 +68,15 @@ def complete(message: Any, target: Target) -> None:
     message.provider = target.row.id
     if message.DESCRIPTOR.fields_by_name.get("created") and not message.HasField("created"):
         message.created = int(time.time())
+
+
+def usage_apart(chunk: C) -> C:
+    """Takes the usage out of a chunk, and of one that has nothing else all of it: the chunk to end with."""
+    last = copy(chunk)
+    last.ClearField("choices")
+    chunk.ClearField("usage")
+    if chunk.choices:
+        last.ClearField("extra")
+    else:
+        chunk.ClearField("extra")
+    return last

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
@@ -10,9 +9,7 @@ from interference.v1.images_pb2 import GenerateImagesRequest
 from interference.v1.input_pb2 import TextInput
 from server import forms
 from server.operations import Operation, Request
-from server.rows import ONES, TWINS, Row
-
-_SIZES = frozenset({"size", "width", "height"})  # each stands for the others
+from server.rows import ONES, Row, honoured
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +54,14 @@ def takes(row: Row, asked: Asked) -> bool:
 
 def honours(row: Row, operation: Operation, name: str) -> bool:
     """Whether a parameter has its effect where the provider is asked: itself, or said in another."""
-    return name in _honoured(row.params_of(operation), operation.ours)
-
-
-@lru_cache(maxsize=4096)  # for each row, which in a large catalog mostly have the same lists
-def _honoured(listed: tuple[str, ...], ours: frozenset[str]) -> frozenset[str]:
-    twins = {TWINS[name] for name in listed if name in TWINS}
-    sizes = _SIZES if _SIZES.intersection(listed) else frozenset[str]()
-    return (ours - _SIZES) | sizes | twins | frozenset(listed)
+    return name in honoured(row.params_of(operation), operation.ours)
 
 
 def _unlisted(row: Row, asked: Asked) -> list[Refusal]:
     if not asked.params:
         return []
-    honoured = _honoured(row.params_of(asked.operation), asked.operation.ours)
-    return [Refusal(name) for name in asked.params if name not in honoured]
+    effective = honoured(row.params_of(asked.operation), asked.operation.ours)
+    return [Refusal(name) for name in asked.params if name not in effective]
 
 
 def _has_size(request: GenerateImagesRequest) -> bool:

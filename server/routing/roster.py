@@ -29,8 +29,8 @@ class Provider:
     """A catalog row at run time, with the models that it is known to have, by public name.
 
     `vision_models` are those of its chat models that read images, `is_choosy` says whether one of them is
-    known to lack something. It is one of so many `workers` that has
-    it, which share its bound on concurrency.
+    known to lack something, and `lacking` what its row wants that only a restart can bring. It is one of so
+    many `workers` that has it, which share its bound on concurrency.
     """
 
     def __init__(self, row: Row, driver: Driver, key: str | None, workers: int = 1) -> None:
@@ -40,7 +40,7 @@ class Provider:
         self.retries = Budget(row.retry.budget)
         bound = row.concurrency
         self.bound = Bound(math.ceil(bound.limit / workers), bound.queue, bound.wait)
-        self._lacking = _lacking(row, key)
+        self.lacking = _lacking(row, key)
         self._unreachable = "its list of models has not answered yet" if row.probe else ""
         self._board: Board | None = None
         self._changed: Callable[[], None] = _unheard
@@ -65,14 +65,9 @@ class Provider:
             self._board.watchers.tell((self.id, WHOLE))
 
     @property
-    def lacking(self) -> str:
-        """What its row wants that only a restart can bring; empty where it has all."""
-        return self._lacking
-
-    @property
     def missing(self) -> str:
         """What it wants, so that requests can go to it; empty where it has all."""
-        return self._lacking or self._unreachable
+        return self.lacking or self._unreachable
 
     @property
     def reason(self) -> str:

@@ -215,9 +215,7 @@ def _metadata(vocabulary: Vocabulary, size: int, template: str, context: int) ->
 
 def _write(file: BinaryIO, metadata: dict[str, Value], tensors: dict[str, Matrix]) -> None:
     file.write(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(metadata)))
-    for name, value in metadata.items():
-        kind, data = _typed(value)
-        file.write(_text(name) + struct.pack("<I", kind) + data)
+    file.writelines(entry(name, value) for name, value in metadata.items())
     offset = 0
     for name, matrix in tensors.items():
         shape = matrix.shape
@@ -227,6 +225,12 @@ def _write(file: BinaryIO, metadata: dict[str, Value], tensors: dict[str, Matrix
     for matrix in tensors.values():
         file.write(b"\0" * (_aligned(file.tell()) - file.tell()))
         file.write(matrix.floats().tobytes())
+
+
+def entry(name: str, value: Value) -> bytes:
+    """A piece of metadata: its name, its type and its value."""
+    kind, data = _typed(value)
+    return _text(name) + struct.pack("<I", kind) + data
 
 
 def _typed(value: Value) -> tuple[int, bytes]:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from copy import copy
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
@@ -61,7 +60,7 @@ class StreamDecoder(Generic[C]):
                 continue
             self._complete(chunk)
             if chunk.HasField("usage"):
-                self._keep_usage(chunk)
+                self._last = answers.usage_apart(chunk)
             if chunk.choices or chunk.HasField("extra"):
                 yield chunk
             self._finished = self._finished or any(choice.finish_reason for choice in chunk.choices)
@@ -78,16 +77,6 @@ class StreamDecoder(Generic[C]):
         if chunk.HasField("extra"):
             self._early = Struct() if self._early is None else self._early
             self._early.MergeFrom(chunk.extra)
-
-    def _keep_usage(self, chunk: C) -> None:
-        """Takes the usage out of a chunk; of one that has nothing else, all of it."""
-        self._last = last = copy(chunk)
-        last.ClearField("choices")
-        chunk.ClearField("usage")
-        if chunk.choices:
-            last.ClearField("extra")
-        else:
-            chunk.ClearField("extra")
 
     def _piece(self, event: bytes) -> Piece | None:
         if event.strip() == b"[DONE]":

@@ -1,19 +1,17 @@
 """The dialect on the wire: where requests go and with which headers, and JSON read from answers."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from server.drivers import answers, failures
-from server.drivers.base import Target
+from server.drivers.base import NOTHING, Target
 from server.drivers.openai import address, reading, terms
 from server.errors import AttemptFailed
 from server.operations import Operation
 from server.transport import HttpAnswer, HttpRequest
 
-_NONE: Mapping[str, str] = MappingProxyType({})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,7 +39,7 @@ def answered(answer: HttpAnswer, target: Target, member: str = "") -> dict[str, 
 
 
 def read(
-    text: bytes, target: Target, member: str, otherwise: str, headers: Mapping[str, str] = _NONE
+    text: bytes, target: Target, member: str, otherwise: str, headers: Mapping[str, str] = NOTHING
 ) -> dict[str, Any]:
     """A JSON object, mended, that tells of no failure: some servers say 200 and put an error in it.
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -103,29 +104,29 @@ class RemoteDriver:
             yield chunk
 
     async def _fetch(self, method: str, asked: bytes, target: Target, noun: str) -> bytes:
-        channel, connected = await self._connected(target)
-        call: Any = None
-        try:
-            call = channel.unary_unary(method)(asked, timeout=_timeout(target), metadata=_metadata(target))
+        async with self._calling("unary_unary", method, asked, target, noun) as call:
             data: bytes = await call
             return data
-        except grpc.aio.AioRpcError as error:
-            raise await _failure(error, channel, target, noun, connected=connected) from None
-        except grpc.aio.BaseError:
-            raise _closed() from None
-        finally:
-            if call is not None:
-                call.cancel()
 
     async def _read(
         self, method: str, asked: bytes, target: Target, noun: str
     ) -> AsyncGenerator[bytes, None]:
+        async with self._calling("unary_stream", method, asked, target, noun) as call:
+            while (data := await call.read()) is not grpc.aio.EOF:
+                yield data
+
+    @asynccontextmanager
+    async def _calling(
+        self, kind: str, method: str, asked: bytes, target: Target, noun: str
+    ) -> AsyncIterator[Any]:
+        """A call that is cancelled at the end, whatever that is. Raises what its error means."""
         channel, connected = await self._connected(target)
         call: Any = None
         try:
-            call = channel.unary_stream(method)(asked, timeout=_timeout(target), metadata=_metadata(target))
-            while (data := await call.read()) is not grpc.aio.EOF:
-                yield data
+            call = getattr(channel, kind)(method)(
+                asked, timeout=_timeout(target), metadata=_metadata(target)
+            )
+            yield call
         except grpc.aio.AioRpcError as error:
             raise await _failure(error, channel, target, noun, connected=connected) from None
         except grpc.aio.BaseError:

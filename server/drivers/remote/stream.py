@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator
-from copy import copy
 from typing import Generic, TypeVar
 from uuid import uuid4
 
@@ -46,7 +45,7 @@ class ChunkReader(Generic[C]):
         if isinstance(chunk, ChatCompletionChunk):
             self._settle(chunk)
         if chunk.HasField("usage"):
-            self._keep_usage(chunk)
+            self._last = answers.usage_apart(chunk)
         if chunk.choices or chunk.HasField("extra"):
             yield chunk
 
@@ -75,13 +74,3 @@ class ChunkReader(Generic[C]):
                 delta.role = delta.role or "assistant"
             if delta.tool_calls:
                 self._calls.setdefault(choice.index, CallIndexes()).settle(delta.tool_calls)
-
-    def _keep_usage(self, chunk: C) -> None:
-        """Takes the usage out of a chunk; of one that has nothing else, all of it."""
-        self._last = last = copy(chunk)
-        last.ClearField("choices")
-        chunk.ClearField("usage")
-        if chunk.choices:
-            last.ClearField("extra")
-        else:
-            chunk.ClearField("extra")
