@@ -128,6 +128,7 @@ generate-into:
 	protoc --descriptor_set_out="$$commented" --include_imports --include_source_info $(PROTOS:proto/%=%); \
 	$(BIN)/buf lint "$$commented#format=binpb" --exclude-path google; \
 	$(BIN)/python -m interference_edge.openapi --descriptor "$$commented" > $(OUT)/gen/openapi.json
+	@$(BIN)/python -m interference_edge.transcoder --descriptor $(OUT)/gen/descriptor.binpb > $(OUT)/gen/transcoder.binpb
 	@$(BIN)/python -m interference_edge --descriptor $(OUT)/gen/descriptor.binpb > $(OUT)/envoy/envoy.yaml
 	@$(BIN)/python -m server.parameters_page --openapi $(OUT)/gen/openapi.json > $(OUT)/docs/parameters.md
 

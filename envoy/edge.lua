@@ -1,14 +1,12 @@
 -- What Envoy's transcoder cannot do between OpenAI's JSON and the typed contract: request bodies are lifted,
--- `"stream": true` picks the streaming call, failures take OpenAI's shape, and the last, empty message of a
--- stream becomes `[DONE]`. Web pages of foreign origins are turned away.
+-- `"stream": true` picks the streaming call, and failures take the shape that the caller knows. Web pages of
+-- foreign origins are turned away.
 --
 -- One script with what stands in front of it: `contract`, which is generated, then json.lua, lift.lua, limit.lua
--- and answer.lua. Of requests, nothing here or there names a field but `stream`, `logprobs` and `extra_json`.
+-- and failure.lua. Of requests, nothing here or there names a field but `stream` and `extra_json`.
 
 -- What one half of the filter leaves for the other, and for local_reply_config: `param` is the member or the
--- header at fault, `logprobs` whether they were asked for, `shape` whose errors the caller knows, `route` one
--- whose answers are shown under other names, `foreign` whether the answer is in a dialect that the worker
--- writes itself.
+-- header at fault, `shape` whose errors the caller knows.
 local NOTES = "interference.edge"
 
 local function note(handle, name, value)
@@ -22,50 +20,11 @@ local function noted(handle)
 end
 
 -- What the worker tells callers in headers of ours: who answered, and who was asked.
-local TOLD = {
-  ["x-interference-provider"] = true,
-  ["x-interference-model"] = true,
-  ["x-interference-attempts"] = true,
-}
-
--- How the names begin that callers of REST do not see, by their first byte.
-local HIDDEN_HEADERS = {
-  [byte("g")] = { "grpc-" },
-  [byte("t")] = { "trailer" },
-  [byte("x")] = { "x-interference-", "x-envoy-" },
-}
-local HIDDEN_TRAILERS = {
-  [byte("g")] = { "grpc-" },
-  [byte("r")] = { "retry-after" },
-  [byte("x")] = { "x-interference-" },
-}
-
-local function begins_with_any(name, prefixes)
-  for k = 1, #prefixes do
-    local prefix = prefixes[k]
-    if sub(name, 1, #prefix) == prefix then return true end
-  end
-  return false
-end
-
--- Removes every header that is hidden and none of the `kept`. Most names are none of ours, and every call of
--- Envoy's has its price: they are told by their first byte, and read once.
-local function strip(headers, hidden, kept)
-  local found, n = {}, 0
-  for name in pairs(headers) do
-    local prefixes = hidden[byte(name)]
-    if prefixes and not kept[name] and begins_with_any(name, prefixes) then
-      n = n + 1
-      found[n] = name
-    end
-  end
-  for k = 1, n do headers:remove(found[k]) end
-end
+local TOLD = { "x-interference-provider", "x-interference-model", "x-interference-attempts" }
 
 -- As the transcoder decides it, or a body could pass both of us by.
-local function speaks_grpc(headers)
-  local kind = headers:get("content-type") or ""
-  return kind == "application/grpc" or sub(kind, 1, 17) == "application/grpc+"
+local function is_grpc(kind)
+  return kind == "application/grpc" or kind ~= nil and sub(kind, 1, 17) == "application/grpc+"
 end
 
 -- A page may call the address that it came from. Not by a name, though: a foreign site can point a name of
@@ -112,12 +71,11 @@ local function lift_request(handle, target)
   if not body then return end
   if not target.message then return end -- goes to the worker as it is
   local before = body:getBytes(0, length)
-  local text, stream, more = lift(before, target.message)
+  local text, stream, param = lift(before, target.message)
   if not text then
-    if more then note(handle, "param", more) end
+    if param then note(handle, "param", param) end
     return refuse(handle, 400, stream)
   end
-  if more then note(handle, "logprobs", true) end
   local headers = handle:headers()
   if text ~= before then headers:replace("content-length", tostring(body:setBytes(text))) end
   if stream and target.stream_path then
@@ -183,7 +141,7 @@ function envoy_on_request(handle)
   if origin and not may_call(origin, headers:get(":authority")) then
     return refuse(handle, 403, "Pages of " .. origin .. " may not call this service.")
   end
-  if speaks_grpc(headers) then return end
+  if is_grpc(headers:get("content-type")) then return end
   local limit, wrong, name = time_limit(headers:get("grpc-timeout"), headers:get("x-request-timeout"))
   if wrong then
     note(handle, "param", name)
@@ -195,11 +153,9 @@ function envoy_on_request(handle)
   end
   local route = headers:get(":method") .. " " .. own_path
   local target = contract.bodies[route]
-  local foreign = target and not target.message
-  if foreign then
+  if target and not target.message then -- in a vendor's own dialect
     -- Markers of versions, which the vendor's SDKs add (`?beta=true`).
     if query ~= "" then headers:replace(":path", path) end
-    note(handle, "foreign", true)
   elseif #query > 1 and not shape then -- it could name what the path names already
     return refuse(handle, 400, "There are no query parameters here: " .. query)
   end
@@ -212,17 +168,14 @@ function envoy_on_request(handle)
     choose_provider(handle, own_path, provider)
   end
   if not target then return end
-  if target.printed then note(handle, "route", route) end
   guarded(handle, lift_request, target)
 end
 
 -- The server may say the exact HTTP status where the gRPC status has none of its own (413, 422, 304).
-local function settle_status(headers)
-  local status = tonumber(headers:get(":status"))
+local function exact_status(headers)
   local exact = match(headers:get("x-interference-status") or "", "^[345]%d%d$")
   if exact then headers:replace(":status", exact) end
-  strip(headers, HIDDEN_HEADERS, TOLD)
-  return tonumber(exact) or status
+  return tonumber(exact or headers:get(":status"))
 end
 
 -- Puts what `shape` makes of the body in its place.
@@ -241,15 +194,6 @@ local function empty_body(handle)
   headers:remove("content-type")
 end
 
-local function shape_stream(handle, logprobs)
-  for chunk in handle:bodyChunks() do
-    local text = chunk:getBytes(0, chunk:length())
-    local shaped = shape_events(text)
-    if logprobs then shaped = shape_logprobs(shaped) end
-    if shaped ~= text then chunk:setBytes(shaped) end
-  end
-end
-
 -- Whether what the worker tells comes behind the answer: a whole one's need not be sent before it, and the
 -- transcoder has put its status in front.
 local function tells_behind(headers)
@@ -261,7 +205,7 @@ local function tell(handle)
   local trailers = handle:trailers()
   if not trailers then return end
   local headers = handle:headers()
-  for name in pairs(TOLD) do
+  for _, name in ipairs(TOLD) do
     local value = trailers:get(name)
     if value then headers:replace(name, value) end
   end
@@ -269,37 +213,28 @@ end
 
 function envoy_on_response(handle)
   local headers = handle:headers()
-  if speaks_grpc(headers) then return end
-  local behind, notes = tells_behind(headers), noted(handle)
-  local status, kind = settle_status(headers), headers:get("content-type")
+  local kind = headers:get("content-type")
+  if is_grpc(kind) then return end
+  local status, behind = exact_status(headers), tells_behind(headers)
   if status == 304 then
     empty_body(handle)
   elseif status >= 400 and kind ~= "text/plain" then -- which is Envoy's own word to a gRPC-Web caller
-    local shape = notes.shape
+    local shape = noted(handle).shape
     reshape(handle, function(body) return shape_error_as(shape, body, status) end)
   elseif kind == "text/event-stream" then
     headers:replace("cache-control", "no-cache")
-    if not notes.foreign then shape_stream(handle, notes.logprobs) end
-  elseif notes.logprobs then
-    reshape(handle, shape_logprobs)
-  elseif notes.route then
-    local printed = contract.bodies[notes.route].printed
-    reshape(handle, function(body) return shape_answer(body, printed) end)
+    return
   elseif behind then
     handle:body(true) -- until then the headers can be changed
   end
-  if behind and kind ~= "text/event-stream" then tell(handle) end
-  -- HTTP/1 has no place for trailers here, and waiting for them costs.
-  if find(handle:streamInfo():protocol(), "^HTTP/1") then return end
-  local trailers = handle:trailers()
-  if trailers then strip(trailers, HIDDEN_TRAILERS, NOTHING) end
+  if behind then tell(handle) end
 end
 
 -- LuaJIT cannot follow calls into Envoy: it would begin to compile these again and again, and never with gain.
 -- https://luajit.org/ext_jit.html
 for _, calls_envoy in ipairs({
-  note, noted, strip, speaks_grpc, whole_body, lift_request, guarded, settle_status, reshape, shape_stream,
-  tells_behind, tell, envoy_on_request, envoy_on_response,
+  note, noted, whole_body, lift_request, guarded, exact_status, reshape, tells_behind, tell, envoy_on_request,
+  envoy_on_response,
 }) do
   jit.off(calls_envoy)
 end

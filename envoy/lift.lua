@@ -276,20 +276,18 @@ local function lift_document(s, shape)
   local stop = after_space(s, object.stop)
   if stop <= #s then malformed(stop, "nothing after the object") end
   local stream = raw_value(s, object, "stream") == "true"
-  local logprobs = raw_value(s, object, "logprobs") == "true"
-  if not object.changed then return s, stream, logprobs end
+  if not object.changed then return s, stream end
   local flat = {}
   flatten(write_object(s, object, shape), flat, 0)
-  return concat(flat), stream, logprobs
+  return concat(flat), stream
 end
 
--- Lifts a REST body onto a message of the contract. Gives the new body, whether it asks for a stream, and
--- whether for logprobs; for what is not a JSON object of the message's kinds, nil, what is wrong, and which
--- member is at fault.
+-- Lifts a REST body onto a message of the contract. Gives the new body, and whether it asks for a stream; for
+-- what is not a JSON object of the message's kinds, nil, what is wrong, and which member is at fault.
 function lift(body, message)
   level = 0
-  local well_formed, result, stream, logprobs = pcall(lift_document, body, contract.messages[message])
-  if well_formed then return result, stream, logprobs end
+  local well_formed, result, stream = pcall(lift_document, body, contract.messages[message])
+  if well_formed then return result, stream end
   if type(result) ~= "table" then error(result, 0) end
   if result.param then return nil, format("%s must be %s.", result.param, result.expected), result.param end
   return nil, format("The body is not valid JSON: expected %s at byte %d.", result.expected, result.at)

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import operator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
+from google.api import annotations_pb2
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 
 from server.errors import DeadlinePassed, InterferenceError, InvalidRequest, Unauthenticated
-from server.services import call, failure, hops, telling
+from server.ingress.openai import OpenAIAnswer
+from server.services import answering, call, failure, hops, telling
 
 _OURS = "/interference.v1."
 _OPEN = frozenset({"/interference.v1.Images/GetMedia"})  # its names are secrets themselves
 _KEY_HEADERS = ("g4f-api-key", "x-api-key")
+_OPENAI = OpenAIAnswer()
+_write = operator.methodcaller("SerializeToString")
 
 if TYPE_CHECKING:  # generic in the stubs alone
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from server.services.call import Call, Context
 
@@ -71,13 +78,13 @@ class Edge(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: str, handler: Handler, keys: list[bytes]) -> Handler:
         read = _reader(handler.request_deserializer)
-        write = handler.response_serializer
         name = method.removeprefix(_OURS).replace("/", ".")
+        translated = _is_translated(method)
         if handler.response_streaming:
-            streamed = self._around(name, keys, _stream(handler.unary_stream))
-            return grpc.unary_stream_rpc_method_handler(streamed, read, write)
-        unary = self._around(name, keys, _unary(handler.unary_unary))
-        return grpc.unary_unary_rpc_method_handler(unary, read, write)
+            streamed = self._around(name, keys, _stream(handler.unary_stream, translated=translated))
+            return grpc.unary_stream_rpc_method_handler(streamed, read, _write)
+        unary = self._around(name, keys, _unary(handler.unary_unary, translated=translated))
+        return grpc.unary_unary_rpc_method_handler(unary, read, _write)
 
     def _around(self, name: str, keys: list[bytes], serve: Serve) -> Handle:
         """Stands around a call: admits it, makes a status of its error, and tells the log of it."""
@@ -118,35 +125,64 @@ class Edge(grpc.aio.ServerInterceptor):
         return handle
 
 
-def _unary(behaviour: Any) -> Serve:
+def _is_translated(method: str) -> bool:
+    """Whether callers of REST get the answer as JSON that is written here: that of each call with a body,
+    which for them returns an HttpBody (`interference_edge.transcoder`). Some always do.
+    """
+    path = method.removeprefix("/").replace("/", ".")
+    found = descriptor_pool.Default().FindMethodByName(path)
+    takes_body = bool(found.GetOptions().Extensions[annotations_pb2.http].body)
+    return takes_body and found.output_type is not HttpBody.DESCRIPTOR
+
+
+def _unary(behaviour: Any, *, translated: bool) -> Serve:
     async def unary(request: Any, context: Context, running: Call) -> Any:
         answer = await behaviour(request, context)
-        if running.rest and running.journal.served is not None:
-            # With the answer: what leaves before it is a write of its own. The edge makes headers of it.
-            context.set_trailing_metadata(telling.headers(running))
+        if running.rest:
+            if running.journal.served is not None:
+                # With the answer: what leaves before is a write of its own. The edge makes headers of it.
+                context.set_trailing_metadata(telling.headers(running))
+            if translated:
+                return answering.whole(_OPENAI.whole(answer))
         return answer
 
     return unary
 
 
-def _stream(behaviour: Any) -> Serve:
+def _stream(behaviour: Any, *, translated: bool) -> Serve:
     """Writes the messages itself. gRPC would iterate over a generator, and leave it behind where it
     cancels itself in writing; here the cancellation is met, and all is closed at once.
     """
 
     async def stream(request: Any, context: Context, running: Call) -> None:
-        write = context.write
-        async with aclosing(behaviour(request, context)) as messages:
+        answer = behaviour(request, context)
+        if running.rest and translated:
+            answer = answering.events(answer, _OPENAI, running)
+        async with aclosing(answer) as messages:
             first = await anext(messages, None)
             if running.rest and running.journal.served is not None:
                 await context.send_initial_metadata(telling.headers(running))
             with call.bounded(running.journal):
-                if first is not None:
+                if isinstance(first, HttpBody):
+                    await _send(first, messages, context)
+                elif first is not None:
+                    write = context.write
                     await write(first)
-                async for message in messages:
-                    await write(message)
+                    async for message in messages:
+                        await write(message)
 
     return stream
+
+
+async def _send(first: HttpBody, more: AsyncIterator[HttpBody], context: Context) -> None:
+    sender = answering.Sender(context)
+    try:
+        await sender.send(first)
+        async for body in more:
+            await sender.send(body)
+        await sender.flush()
+    finally:
+        sender.close()
 
 
 def _reader(deserialize: Any) -> Callable[[bytes], Any]:

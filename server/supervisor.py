@@ -151,7 +151,7 @@ class Supervisor:
                 max_answer_bytes=2 * settings.max_answer_bytes,
                 cors_origins=settings.cors_origins,
                 admin_socket=admin,
-                descriptor=str(_DESCRIPTOR),
+                descriptor=str(_DESCRIPTOR.with_name("transcoder.binpb")),
                 openapi=str(_DESCRIPTOR.with_name("openapi.json")),
             )
             return interference_edge.render(edge, descriptor)

@@ -15,8 +15,8 @@ def main() -> None:
     parser.add_argument(
         "--descriptor",
         type=Path,
-        default=Path(EdgeSettings.descriptor),
-        help="the descriptor set to read (default: %(default)s); the document names the default",
+        default=Path("gen/descriptor.binpb"),
+        help="the descriptor set of the contract (default: %(default)s)",
     )
     arguments = parser.parse_args()
     sys.stdout.write(render(EdgeSettings(), arguments.descriptor.read_bytes()))

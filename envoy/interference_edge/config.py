@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 LISTENER = "edge"
-SCRIPTS = ("json.lua", "lift.lua", "limit.lua", "answer.lua", "edge.lua")
+SCRIPTS = ("json.lua", "lift.lua", "limit.lua", "failure.lua", "edge.lua")
 TYPES = "type.googleapis.com/envoy"
 HEADER = """\
 # Envoy's configuration. Generated from proto/ and envoy/ by `python -m interference_edge` (`make

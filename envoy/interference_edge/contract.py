@@ -47,10 +47,9 @@ class Route:
     request: str  # "interference.v1.GetModelRequest"
     has_body: bool
     server_streaming: bool
-    http_body: bool  # whether the answer is one of any content type
+    http_body: bool  # whether the contract itself has an answer of any content type
     stream_path: str | None = None  # the path that edge.lua changes to for `"stream": true`
     error_shape: str | None = None  # whose errors the callers know: "anthropic", or OpenAI's
-    printed: tuple[tuple[str, str], ...] = ()  # fields of the answer, and the names they are shown under
 
     @property
     def lifted(self) -> bool:
@@ -107,7 +106,7 @@ def read(descriptor: bytes) -> Contract:
     """
     files = descriptor_pb2.FileDescriptorSet.FromString(descriptor).file
     messages = dict(all_messages(files))
-    routes = _public(list(_routes(files, messages)))
+    routes = _public(list(_routes(files)))
     shapes: dict[str, Shape] = {}
     for route in routes:
         if route.lifted:
@@ -133,18 +132,21 @@ def _nested(
         yield from _nested(f"{name}.{child.name}", child)
 
 
-def _routes(files: Iterable[descriptor_pb2.FileDescriptorProto], messages: Messages) -> Iterator[Route]:
+def takes_body(method: descriptor_pb2.MethodDescriptorProto) -> bool:
+    """Whether REST callers send a body with a call."""
+    return bool(method.options.Extensions[annotations_pb2.http].body)
+
+
+def _routes(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> Iterator[Route]:
     for file in files:
         if file.package != PACKAGE:
             continue
         for service in file.service:
             for method in service.method:
-                yield from _bindings(f"{file.package}.{service.name}", method, messages)
+                yield from _bindings(f"{file.package}.{service.name}", method)
 
 
-def _bindings(
-    service: str, method: descriptor_pb2.MethodDescriptorProto, messages: Messages
-) -> Iterator[Route]:
+def _bindings(service: str, method: descriptor_pb2.MethodDescriptorProto) -> Iterator[Route]:
     if not method.options.HasExtension(annotations_pb2.http):
         return
     rule = method.options.Extensions[annotations_pb2.http]
@@ -164,17 +166,7 @@ def _bindings(
             server_streaming=method.server_streaming,
             http_body=method.output_type == f".{HTTP_BODY}",
             error_shape=method.options.Extensions[form_pb2.error_shape] or None,
-            printed=tuple(dict.fromkeys(_printed(method.output_type.removeprefix("."), messages))),
         )
-
-
-def _printed(name: str, messages: Messages) -> Iterator[tuple[str, str]]:
-    """The fields of a message, and of those in it, that REST shows under another name."""
-    for proto_field in messages[name].field:
-        if shown := proto_field.options.Extensions[form_pb2.form].printed:
-            yield proto_field.name, shown
-        if proto_field.type_name.startswith(f".{PACKAGE}."):
-            yield from _printed(proto_field.type_name.removeprefix("."), messages)
 
 
 def _public(routes: list[Route]) -> list[Route]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 EXTENSIONS = "type.googleapis.com/envoy.extensions.filters.http"
 CORS = "envoy.filters.http.cors"
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+HIDDEN = "envoy.filters.http.header_mutation"
+_MUTATION = f"{EXTENSIONS}.header_mutation.v3"
 
 
 def chain(settings: EdgeSettings, contract: Contract, script: str) -> list[Document]:
@@ -25,7 +27,9 @@ def chain(settings: EdgeSettings, contract: Contract, script: str) -> list[Docum
         cors,
         # Before the next two, so that they see a gRPC-Web call as the gRPC call it is.
         grpc_web,
-        # Before the transcoder, as it rewrites JSON that the transcoder then reads, and JSON that the
+        # Before Lua, as answers meet it last: Lua reads what it takes away.
+        hidden,
+        # Before the transcoder, as it rewrites JSON that the transcoder then reads, and failures that the
         # transcoder wrote.
         lambda: lua(script),
         # Before the router, which must send gRPC.
@@ -61,6 +65,29 @@ def grpc_web() -> Document:
     return _filter("envoy.filters.http.grpc_web", {"@type": f"{EXTENSIONS}.grpc_web.v3.GrpcWeb"})
 
 
+def hidden() -> Document:
+    """Takes from answers what is between Envoy and the workers, on the routes that say `hiding`."""
+    return {**_filter(HIDDEN, {"@type": f"{_MUTATION}.HeaderMutation"}), "disabled": True}
+
+
+def hiding() -> Document:
+    """For routes of REST: a caller of gRPC reads those headers."""
+    headers = (
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+        "grpc-encoding",
+        "grpc-accept-encoding",
+    )
+    trailers = ("grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after")
+    ours = {"remove_on_match": {"key_matcher": {"prefix": "x-interference-"}}}
+    mutations = {
+        "response_mutations": [{"remove": name} for name in (*headers, "x-interference-status", "trailer")],
+        "response_trailers_mutations": [*({"remove": name} for name in trailers), ours],
+    }
+    return {"@type": f"{_MUTATION}.HeaderMutationPerRoute", "mutations": mutations}
+
+
 def lua(script: str) -> Document:
     """Runs edge.lua, with what it knows about the contract in front of it."""
     return _filter(
@@ -75,7 +102,10 @@ def lua(script: str) -> Document:
 
 
 def transcoder(settings: EdgeSettings, contract: Contract, route: Route | None = None) -> Document:
-    """Turns REST into gRPC and back; with a route, as the answers of that route are printed."""
+    """Turns REST into gRPC and back; with a route, as the answers of that route are printed.
+
+    Those to a body the worker writes: see `transcoder.py`.
+    """
     return {
         "@type": f"{EXTENSIONS}.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         "proto_descriptor": settings.descriptor,
@@ -98,12 +128,8 @@ def transcoder(settings: EdgeSettings, contract: Contract, route: Route | None =
 def _print_options(route: Route | None) -> Document:
     options: Document = {"preserve_proto_field_names": True}
     if route and route.method == "GET" and not route.http_body:
-        # A resource shows all of its fields; a generated answer only those that it has.
+        # A resource shows all of its fields.
         options["always_print_primitive_fields"] = True
-    if route and route.stream_path:
-        # One route prints both: a whole answer is not a stream, so this does not touch it.
-        options["stream_newline_delimited"] = True
-        options["stream_sse_style_delimited"] = True
     return options
 
 

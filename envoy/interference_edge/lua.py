@@ -73,7 +73,6 @@ def _bodies(contract: Contract) -> Iterable[str]:
             entry = {
                 "message": route.request if route.lifted else None,
                 "stream_path": route.stream_path,
-                "printed": dict(route.printed),
             }
             yield f"[{quote(f'{route.method} {route.path}')}] = {_table(entry)},"
 
@@ -94,6 +93,4 @@ def _key(name: str) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return _table(value)
     return quote(value) if isinstance(value, str) else str(value).lower()

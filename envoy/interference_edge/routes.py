@@ -64,7 +64,8 @@ def _by_provider() -> Document:
 
     Without this route it would come too late: the filters of a request are those of its first route.
     """
-    return {"match": {"prefix": "/api/"}, "route": _to_workers()}
+    hiding = {filters.HIDDEN: filters.hiding()}
+    return {"match": {"prefix": "/api/"}, "route": _to_workers(), "typed_per_filter_config": hiding}
 
 
 def _rest(settings: EdgeSettings, contract: Contract, route: Route) -> Document:
@@ -72,7 +73,10 @@ def _rest(settings: EdgeSettings, contract: Contract, route: Route) -> Document:
     return {
         "match": {**_path(route.path), "headers": [method]},
         "route": _to_workers(),
-        "typed_per_filter_config": {filters.TRANSCODER: filters.transcoder(settings, contract, route)},
+        "typed_per_filter_config": {
+            filters.HIDDEN: filters.hiding(),
+            filters.TRANSCODER: filters.transcoder(settings, contract, route),
+        },
     }
 
 

@@ -32,7 +32,7 @@ class EdgeSettings:
     window_bytes: int = 256 * KIB  # the same over HTTP/2, where it is how far a caller may send ahead, too
     cors_origins: tuple[str, ...] = LOOPBACK_ORIGINS  # `*` stands for any part; alone, for any origin
     admin_socket: str | None = None  # path of a Unix socket for Envoy's admin interface
-    descriptor: str = "gen/descriptor.binpb"
+    descriptor: str = "gen/transcoder.binpb"  # the contract as the transcoder reads it
     openapi: str = "gen/openapi.json"  # the OpenAPI document, served as it is
     idle_timeout: float = 1800.0  # of a stream on which nothing moves: reasoning models think for long
     headers_timeout: float = 10.0  # until a request's headers are there

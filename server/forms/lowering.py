@@ -8,7 +8,6 @@ from typing import Any, cast
 import msgspec
 from google.protobuf import struct_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from server.forms.shapes import EXTRA, EXTRA_JSON, FLOATS, Field, Json, Shape, shape
@@ -115,15 +114,18 @@ def _bare(field: Field, value: Message) -> str | list[int] | None:
 
 def plain(struct: struct_pb2.Struct) -> Json:
     """A Struct as JSON has it: its numbers are doubles all, and whole ones are written as whole."""
-    return cast("Json", _whole(MessageToDict(struct)))
+    return {key: _plain(value) for key, value in struct.fields.items()}
 
 
-def _whole(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return _number(value)
+def _plain(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return plain(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    if kind == "null_value" or kind is None:
+        return None
+    return _number(getattr(value, kind))
 
 
 def _number(value: Any) -> Any:

@@ -31,6 +31,8 @@ class Field:
     text: bool
     shorthand: str
     numbers: str
+    printed: str
+    empty: str
     message: Descriptor | None
     required: bool
 
@@ -74,6 +76,8 @@ def _describe(field: FieldDescriptor) -> Field:
         text=form.text,
         shorthand=form.shorthand,
         numbers=form.numbers,
+        printed=form.printed,
+        empty=form.empty,
         message=message,
         required=field_behavior_pb2.REQUIRED
         in field.GetOptions().Extensions[field_behavior_pb2.field_behavior],

@@ -8,7 +8,6 @@ from interference.v1.completion_pb2 import ChatCompletion, ChatCompletionChunk
 from server.routing.router import Router
 from server.services import call, validate
 from server.services.call import Context
-from server.services.streaming import told
 
 
 class Chat(ChatServicer):
@@ -30,5 +29,4 @@ class Chat(ChatServicer):
         """Answers in chunks."""
         call.choose(request)
         validate.chat(request)
-        chunks = self._router.stream(request, call.current().journal)
-        return told(chunks, ChatCompletionChunk)
+        return self._router.stream(request, call.current().journal)

@@ -7,7 +7,6 @@ from interference.v1.completions_pb2_grpc import CompletionsServicer
 from server.routing.router import Router
 from server.services import call, validate
 from server.services.call import Context
-from server.services.streaming import told
 
 
 class Completions(CompletionsServicer):
@@ -31,5 +30,4 @@ class Completions(CompletionsServicer):
         """Answers in chunks."""
         call.choose(request)
         validate.text(request)
-        chunks = self._router.stream(request, call.current().journal)
-        return told(chunks, TextCompletion)
+        return self._router.stream(request, call.current().journal)

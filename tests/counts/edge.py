@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from tests.counts.upstream import event, whole
 from tests.envoy.lua_edge import CHAT, LuaEdge
 
 INSTRUCTIONS, TAKEN = "instructions", "bytes taken"
@@ -45,9 +44,6 @@ def jobs() -> Iterator[Job]:
         yield Job(f"lift, {name}, rewritten", "lift", partial(_body, '"provider":"A B",', size))
         yield Job(f"lift, {name}, image", "lift", partial(_image, size))
     yield Job("an error", "shape_error_as", lambda: (b"", b'{"code":3,"message":"No.","details":[]}', 400))
-    yield Job("64 events", "shape_events", lambda: (_event() * 64,))
-    yield Job("the last event", "shape_events", lambda: (b"data: {}\n\n",))
-    yield Job("logprobs", "shape_logprobs", lambda: (whole(),))
 
 
 def counted(job: Job) -> dict[str, int]:
@@ -71,7 +67,3 @@ def _image(size: int) -> tuple[bytes, bytes]:
 def _chat(more: str, part: bytes) -> tuple[bytes, bytes]:
     turns = b'[{"role":"user","content":[%s]}]' % part
     return b'{"model":"m",%s"messages":%s}' % (more.encode(), turns), CHAT.encode()
-
-
-def _event() -> bytes:
-    return b"data: %s\n\n" % event({"content": "word "})

@@ -11,7 +11,6 @@ import pytest
 import requests
 import trustme
 
-from interference.v1.completion_pb2 import ChatCompletionChunk
 from tests.calls import TIMEOUT, ask, attempts, body
 from tests.conftest import CALM
 from tests.e2e.test_cancellation import grpc_caller, rest_caller
@@ -55,12 +54,6 @@ async def odd_numbers(call: Asked) -> AsyncGenerator[bytes, None]:
     yield chunk("a", extra=extra) if call.seen.stream else whole(extra=extra)
 
 
-async def error_inside(_: Asked) -> AsyncGenerator[bytes, None]:
-    """An error where an answer should be."""
-    error: Any = {"message": "no"}
-    yield ChatCompletionChunk(error=error).SerializeToString()
-
-
 async def throws(_: Asked) -> AsyncGenerator[bytes, None]:
     """A defect."""
     raise ValueError("a defect of the plug-in")
@@ -73,7 +66,7 @@ async def error_later(_: Asked) -> AsyncGenerator[bytes, None]:
     raise ValueError("a defect of the plug-in")
 
 
-HOSTILE = (empty, no_finish, bad_index, huge, odd_numbers, error_inside, throws, error_later)
+HOSTILE = (empty, no_finish, bad_index, huge, odd_numbers, throws, error_later)
 
 
 @dataclass(frozen=True)
@@ -151,7 +144,6 @@ CAUSES = {
     "bad_index": "broken_answer",
     "huge": "broken_answer",
     "odd_numbers": "broken_answer",
-    "error_inside": {False: "broken_answer", True: "server_error"},
     "throws": "server_error",
     "silent": "timed_out",
 }

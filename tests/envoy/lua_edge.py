@@ -27,9 +27,6 @@ class LuaEdge:
         self._lift = self.runtime.globals()[b"lift"]
         self._shape_error = self.runtime.globals()[b"shape_error"]
         self._shape_error_as = self.runtime.globals()[b"shape_error_as"]
-        self._shape_events = self.runtime.globals()[b"shape_events"]
-        self._shape_answer = self.runtime.globals()[b"shape_answer"]
-        self._shape_logprobs = self.runtime.globals()[b"shape_logprobs"]
         self._time_limit = self.runtime.globals()[b"time_limit"]
         self._split_provider = self.runtime.globals()[b"split_provider"]
 
@@ -44,13 +41,6 @@ class LuaEdge:
     def shape_error_as(self, shape: str, body: bytes, status: int) -> bytes:
         return bytes(self._shape_error_as(shape.encode(), body, status))
 
-    def shape_answer(self, body: bytes, **printed: str) -> bytes:
-        names = {field.encode(): name.encode() for field, name in printed.items()}
-        return bytes(self._shape_answer(body, self.runtime.table_from(names)))
-
-    def shape_logprobs(self, text: bytes) -> bytes:
-        return bytes(self._shape_logprobs(text))
-
     def time_limit(self, grpc_timeout: bytes | None, request_timeout: bytes | None) -> tuple[Any, Any]:
         """The one header that stands for both, and what is wrong; either may be None."""
         found = self._time_limit(grpc_timeout, request_timeout)
@@ -61,9 +51,6 @@ class LuaEdge:
         found = self._split_provider(path.encode())
         rest, provider = found if isinstance(found, tuple) else (found, b"")
         return rest.decode(), provider.decode()
-
-    def shape_events(self, text: bytes) -> bytes:
-        return bytes(self._shape_events(text))
 
     def instructions(self, body: bytes) -> int:
         """About how many instructions of Lua's machine a lift takes, in hundreds."""

@@ -86,7 +86,7 @@ def running(folder: Path, *ports: int, ready: bool = True, **settings: Any) -> I
         port=0,
         workers=tuple(("127.0.0.1", port) for port in ports),
         admin_socket=str(admin),
-        descriptor=str(DESCRIPTOR),
+        descriptor=str(DESCRIPTOR.with_name("transcoder.binpb")),
         openapi=str(DESCRIPTOR.with_name("openapi.json")),
         **settings,
     )

@@ -1,17 +1,19 @@
 """A worker that does what the model's name tells it to, and remembers the calls that it got.
 
-It keeps the conventions that edge.lua relies on: an empty last chunk, `ErrorResponse` among the details,
-`x-interference-status` and `retry-after` in the metadata of a call that fails before it sent anything.
+It keeps the conventions that the edge relies on: the transcoder gets an `HttpBody` from each call with a
+body, `ErrorResponse` is among the details, `x-interference-status` and `retry-after` are in the metadata of
+a call that fails before it sent anything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import operator
 import sys
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.api import httpbody_pb2
@@ -34,19 +36,21 @@ from interference.v1 import (
     providers_pb2,
     providers_pb2_grpc,
 )
+from server.ingress.openai import OpenAIAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     Context = grpc.aio.ServicerContext[Any, Any]
 
 
+OPENAI = OpenAIAnswer()
+EVENTS = "text/event-stream"
 TOLD = (
     ("x-interference-provider", "B"),
     ("x-interference-model", "org/m%20b"),
     ("x-interference-attempts", '"A";cause=rate_limited;duration_ms=3.1, "B";duration_ms=12.0'),
 )
-OTHER = ("x-interference-other", "1")  # is for nobody
 ABORTED = grpc.StatusCode.ABORTED
 INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
 NOT_FOUND = grpc.StatusCode.NOT_FOUND
@@ -105,15 +109,41 @@ async def answer_as(model: str, context: Context) -> None:
         not_modified = (("x-interference-status", "304"), ("etag", '"e"'))
         await context.abort(ABORTED, "x", trailing_metadata=not_modified)
     if model == "told":
-        await context.send_initial_metadata((*TOLD, OTHER))
+        await context.send_initial_metadata(TOLD)
     if model.startswith("told behind"):
-        context.set_trailing_metadata((*TOLD, OTHER))
+        context.set_trailing_metadata(TOLD)
     if model == "failed":
-        await context.abort(UNAVAILABLE, "x", trailing_metadata=(details, TOLD[-1], OTHER))
+        await context.abort(UNAVAILABLE, "x", trailing_metadata=(details, TOLD[-1]))
     if model == "slow":
         await asyncio.sleep(60)
     if model == "silent":
         await context.abort(UNIMPLEMENTED, "")
+
+
+def answered(answer: Any, context: Context) -> Any:
+    """An answer as who asks for it reads it: the transcoder, or a caller of gRPC."""
+    return as_body(OPENAI.whole(answer)) if is_transcoded(context) else answer
+
+
+def as_body(data: bytes, kind: str = "application/json") -> httpbody_pb2.HttpBody:
+    return httpbody_pb2.HttpBody(content_type=kind, data=data)
+
+
+def is_transcoded(context: Context) -> bool:
+    return any(key == "x-envoy-original-path" for key, _ in context.invocation_metadata() or ())
+
+
+class AnyAnswer(grpc.aio.ServerInterceptor):
+    """Lets servicers answer with other messages than those of the contract."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = await continuation(handler_call_details)
+        write = operator.methodcaller("SerializeToString")
+        return handler and handler._replace(response_serializer=write)
 
 
 class Chat(chat_pb2_grpc.ChatServicer):
@@ -126,16 +156,28 @@ class Chat(chat_pb2_grpc.ChatServicer):
         self.calls.add(request, context)
         await answer_as(request.model, context)
         system = "x" * 200_000 if request.model.endswith("a large answer") else None
-        return completion_pb2.ChatCompletion(
+        answer = completion_pb2.ChatCompletion(
             id="1", object="chat.completion", model=request.model, system_fingerprint=system
         )
+        return cast("completion_pb2.ChatCompletion", answered(answer, context))
 
     async def StreamCompletion(  # noqa: N802
         self, request: chat_pb2.CreateCompletionRequest, context: Context
     ) -> AsyncIterator[completion_pb2.ChatCompletionChunk]:
         self.calls.add(request, context)
         await answer_as(request.model, context)
-        while request.model == "endless":
+        rest = is_transcoded(context)
+        async for chunk in self._chunks(request.model):
+            yield cast("Any", as_body(OPENAI.chunk(chunk), EVENTS)) if rest else chunk
+        if request.model == "breaks":
+            error = error_pb2.Error(message="It broke.", type="api_error", code="server_error")
+            failed = OPENAI.failed(error_pb2.ErrorResponse(error=error))
+            yield cast("Any", as_body(failed, EVENTS))
+        elif rest:
+            yield cast("Any", as_body(OPENAI.end(), EVENTS))
+
+    async def _chunks(self, model: str) -> AsyncIterator[completion_pb2.ChatCompletionChunk]:
+        while model == "endless":
             self.calls.streamed += 1
             delta = completion_pb2.AnswerMessage(content="x" * 16_384)
             yield completion_pb2.ChatCompletionChunk(choices=[completion_pb2.ChunkChoice(delta=delta)])
@@ -143,11 +185,6 @@ class Chat(chat_pb2_grpc.ChatServicer):
             delta = completion_pb2.AnswerMessage(content=f"data: {{}}\n\n{index}")
             choice = completion_pb2.ChunkChoice(index=0, delta=delta)
             yield completion_pb2.ChatCompletionChunk(id="1", choices=[choice])
-        if request.model == "breaks":
-            error = error_pb2.Error(message="It broke.", type="api_error", code="server_error")
-            yield completion_pb2.ChatCompletionChunk(error=error)
-            return
-        yield completion_pb2.ChatCompletionChunk()
 
 
 class Embeddings(embeddings_pb2_grpc.EmbeddingsServicer):
@@ -162,7 +199,8 @@ class Embeddings(embeddings_pb2_grpc.EmbeddingsServicer):
         one = embeddings_pb2.Embedding(index=0, embedding_base64="AAAA")
         if request.encoding_format == "float":
             one = embeddings_pb2.Embedding(index=0, embedding=[0.1, 2])
-        return embeddings_pb2.CreateEmbeddingsResponse(object="list", data=[one])
+        answer = embeddings_pb2.CreateEmbeddingsResponse(object="list", data=[one])
+        return cast("embeddings_pb2.CreateEmbeddingsResponse", answered(answer, context))
 
 
 class Messages(messages_pb2_grpc.MessagesServicer):
@@ -175,7 +213,7 @@ class Messages(messages_pb2_grpc.MessagesServicer):
         self.calls.add(request, context)
         await answer_as(json.loads(request.data)["model"], context)
         for word in (b"event: a\ndata: {}\n\n", b"event: b\ndata: {}\n\n"):
-            yield httpbody_pb2.HttpBody(content_type="text/event-stream", data=word)
+            yield as_body(word, EVENTS)
 
 
 class Models(models_pb2_grpc.ModelsServicer):
@@ -230,7 +268,8 @@ class Images(images_pb2_grpc.ImagesServicer):
     ) -> images_pb2.GenerateImagesResponse:
         self.calls.add(request, context)
         data = [images_pb2.Image(b64_json="A" * (request.n * 1_000_000))]
-        return images_pb2.GenerateImagesResponse(created=1, data=data)
+        answer = images_pb2.GenerateImagesResponse(created=1, data=data)
+        return cast("images_pb2.GenerateImagesResponse", answered(answer, context))
 
     async def GetMedia(  # noqa: N802
         self, request: images_pb2.GetMediaRequest, context: Context
@@ -264,7 +303,7 @@ class StubWorker:
 
     async def _start(self) -> None:
         unlimited = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
-        self._server = grpc.aio.server(options=unlimited)
+        self._server = grpc.aio.server(interceptors=[AnyAnswer()], options=unlimited)
         chat_pb2_grpc.add_ChatServicer_to_server(Chat(self.calls), self._server)
         models_pb2_grpc.add_ModelsServicer_to_server(Models(self.calls), self._server)
         providers_pb2_grpc.add_ProvidersServicer_to_server(Providers(self.calls), self._server)

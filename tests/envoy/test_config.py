@@ -34,7 +34,7 @@ def test_the_command_line_prints_the_default_document() -> None:
     command = [sys.executable, "-m", "interference_edge", "--descriptor", str(DESCRIPTOR)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=30, cwd=ROOT)
     assert done.stdout.decode() == DEFAULT
-    assert "proto_descriptor: gen/descriptor.binpb" in DEFAULT
+    assert "proto_descriptor: gen/transcoder.binpb" in DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -78,20 +78,19 @@ def test_the_filters_stand_in_their_order() -> None:
     assert [item["name"] for item in manager(DEFAULT)["http_filters"]] == [
         "envoy.filters.http.cors",
         "envoy.filters.http.grpc_web",
+        "envoy.filters.http.header_mutation",
         "envoy.filters.http.lua",
         "envoy.filters.http.grpc_json_transcoder",
         "envoy.filters.http.router",
     ]
 
 
-def test_only_a_route_with_a_streaming_sibling_prints_events() -> None:
+def test_only_resources_show_the_fields_that_they_lack() -> None:
     contract = read(DESCRIPTOR.read_bytes())
     printing = {
         route.path: filters.transcoder(EdgeSettings(), contract, route)["print_options"]
         for route in contract.routes
     }
-    events = {path for path, options in printing.items() if "stream_sse_style_delimited" in options}
-    assert events == {"/v1/chat/completions", "/v1/completions"}
     whole = {path for path, options in printing.items() if "always_print_primitive_fields" in options}
     assert whole == {
         "/v1/models",

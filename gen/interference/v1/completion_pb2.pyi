@@ -8,7 +8,6 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
-from interference.v1 import error_pb2 as _error_pb2
 from interference.v1 import routing_pb2 as _routing_pb2
 from interference.v1 import tool_pb2 as _tool_pb2
 from interference.v1 import usage_pb2 as _usage_pb2
@@ -522,7 +521,6 @@ class ChatCompletionChunk(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ERROR_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
@@ -532,7 +530,6 @@ class ChatCompletionChunk(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     SYSTEM_FINGERPRINT_FIELD_NUMBER: _builtins.int
     SERVICE_TIER_FIELD_NUMBER: _builtins.int
-    ATTEMPTS_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
     ROUTING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -550,22 +547,12 @@ class ChatCompletionChunk(_message.Message):
     service_tier: _builtins.str
     """The service tier that serves the call."""
     @_builtins.property
-    def error(self) -> _error_pb2.Error:
-        """Over REST, why the stream ended without a finish reason; then it is the last chunk and has no
-        choices. Never set over gRPC, where the call's status says it.
-        """
-
-    @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChunkChoice]:
         """The next pieces. Empty in the chunk that carries the usage."""
 
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
         """What the call cost: in the last chunk, where `stream_options.include_usage` asked for it."""
-
-    @_builtins.property
-    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.Attempt]:
-        """Beside `error`: every attempt that was made, in order."""
 
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
@@ -578,7 +565,6 @@ class ChatCompletionChunk(_message.Message):
     def __init__(
         self,
         *,
-        error: _error_pb2.Error | None = ...,
         id: _builtins.str = ...,
         object: _builtins.str = ...,
         created: _builtins.int | None = ...,
@@ -588,13 +574,12 @@ class ChatCompletionChunk(_message.Message):
         usage: _usage_pb2.Usage | None = ...,
         system_fingerprint: _builtins.str | None = ...,
         service_tier: _builtins.str | None = ...,
-        attempts: _abc.Iterable[_error_pb2.Attempt] | None = ...,
         extra: _struct_pb2.Struct | None = ...,
         routing: _routing_pb2.Routing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "error", b"error", "extra", b"extra", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "extra", b"extra", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "attempts", b"attempts", "choices", b"choices", "created", b"created", "error", b"error", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_service_tier", b"_service_tier", "_system_fingerprint", b"_system_fingerprint", "choices", b"choices", "created", b"created", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "service_tier", b"service_tier", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__created: _TypeAlias = _typing.Literal["created"]  # noqa: Y015
     _WhichOneofArgType__created: _TypeAlias = _typing.Literal["_created", b"_created"]  # noqa: Y015

@@ -8,7 +8,6 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
-from interference.v1 import error_pb2 as _error_pb2
 from interference.v1 import input_pb2 as _input_pb2
 from interference.v1 import options_pb2 as _options_pb2
 from interference.v1 import routing_pb2 as _routing_pb2
@@ -242,7 +241,6 @@ class TextCompletion(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ERROR_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     OBJECT_FIELD_NUMBER: _builtins.int
     CREATED_FIELD_NUMBER: _builtins.int
@@ -251,7 +249,6 @@ class TextCompletion(_message.Message):
     CHOICES_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     SYSTEM_FINGERPRINT_FIELD_NUMBER: _builtins.int
-    ATTEMPTS_FIELD_NUMBER: _builtins.int
     EXTRA_FIELD_NUMBER: _builtins.int
     ROUTING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -267,12 +264,6 @@ class TextCompletion(_message.Message):
     system_fingerprint: _builtins.str
     """The provider's configuration behind the answer."""
     @_builtins.property
-    def error(self) -> _error_pb2.Error:
-        """In a stream over REST, why it ended without a finish reason; then it is the last chunk and has no
-        choices. Never set over gRPC, where the call's status says it.
-        """
-
-    @_builtins.property
     def choices(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextChoice]:
         """The continuations, `n` for each text; in a stream, their next pieces. Empty in the chunk that carries
         the usage.
@@ -281,10 +272,6 @@ class TextCompletion(_message.Message):
     @_builtins.property
     def usage(self) -> _usage_pb2.Usage:
         """What the call cost: in a stream in the last chunk, where `stream_options.include_usage` asked for it."""
-
-    @_builtins.property
-    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_error_pb2.Attempt]:
-        """Beside `error`: every attempt that was made, in order."""
 
     @_builtins.property
     def extra(self) -> _struct_pb2.Struct:
@@ -297,7 +284,6 @@ class TextCompletion(_message.Message):
     def __init__(
         self,
         *,
-        error: _error_pb2.Error | None = ...,
         id: _builtins.str = ...,
         object: _builtins.str = ...,
         created: _builtins.int | None = ...,
@@ -306,13 +292,12 @@ class TextCompletion(_message.Message):
         choices: _abc.Iterable[Global___TextChoice] | None = ...,
         usage: _usage_pb2.Usage | None = ...,
         system_fingerprint: _builtins.str | None = ...,
-        attempts: _abc.Iterable[_error_pb2.Attempt] | None = ...,
         extra: _struct_pb2.Struct | None = ...,
         routing: _routing_pb2.Routing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "error", b"error", "extra", b"extra", "routing", b"routing", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "created", b"created", "extra", b"extra", "routing", b"routing", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "attempts", b"attempts", "choices", b"choices", "created", b"created", "error", b"error", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_created", b"_created", "_system_fingerprint", b"_system_fingerprint", "choices", b"choices", "created", b"created", "extra", b"extra", "id", b"id", "model", b"model", "object", b"object", "provider", b"provider", "routing", b"routing", "system_fingerprint", b"system_fingerprint", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__created: _TypeAlias = _typing.Literal["created"]  # noqa: Y015
     _WhichOneofArgType__created: _TypeAlias = _typing.Literal["_created", b"_created"]  # noqa: Y015

@@ -22,19 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from interference.v1 import form_pb2 as interference_dot_v1_dot_form__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binterference/v1/error.proto\x12\x0finterference.v1\"R\n\x05\x45rror\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x12\n\x05param\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04\x63ode\x18\x04 \x01(\tB\x08\n\x06_param\"\x94\x01\n\x07\x41ttempt\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x13\n\x06status\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0b\x64uration_ms\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_statusB\x0e\n\x0c_duration_ms\"\xa4\x01\n\rErrorResponse\x12%\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x16.interference.v1.Error\x12\x15\n\x08provider\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05model\x18\x03 \x01(\tH\x01\x88\x01\x01\x12*\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x18.interference.v1.AttemptB\x0b\n\t_providerB\x08\n\x06_modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1binterference/v1/error.proto\x12\x0finterference.v1\x1a\x1ainterference/v1/form.proto\"^\n\x05\x45rror\x12\x0f\n\x07message\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x1e\n\x05param\x18\x03 \x01(\tB\n\xca\xf3\x18\x06\x32\x04nullH\x00\x88\x01\x01\x12\x0c\n\x04\x63ode\x18\x04 \x01(\tB\x08\n\x06_param\"\x94\x01\n\x07\x41ttempt\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x13\n\x06status\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0b\x64uration_ms\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\t\n\x07_statusB\x0e\n\x0c_duration_ms\"\xa4\x01\n\rErrorResponse\x12%\n\x05\x65rror\x18\x01 \x01(\x0b\x32\x16.interference.v1.Error\x12\x15\n\x08provider\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05model\x18\x03 \x01(\tH\x01\x88\x01\x01\x12*\n\x08\x61ttempts\x18\x04 \x03(\x0b\x32\x18.interference.v1.AttemptB\x0b\n\t_providerB\x08\n\x06_modelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interference.v1.error_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERROR']._serialized_start=48
-  _globals['_ERROR']._serialized_end=130
-  _globals['_ATTEMPT']._serialized_start=133
-  _globals['_ATTEMPT']._serialized_end=281
-  _globals['_ERRORRESPONSE']._serialized_start=284
-  _globals['_ERRORRESPONSE']._serialized_end=448
+  _globals['_ERROR'].fields_by_name['param']._loaded_options = None
+  _globals['_ERROR'].fields_by_name['param']._serialized_options = b'\312\363\030\0062\004null'
+  _globals['_ERROR']._serialized_start=76
+  _globals['_ERROR']._serialized_end=170
+  _globals['_ATTEMPT']._serialized_start=173
+  _globals['_ATTEMPT']._serialized_end=321
+  _globals['_ERRORRESPONSE']._serialized_start=324
+  _globals['_ERRORRESPONSE']._serialized_end=488
 # @@protoc_insertion_point(module_scope)

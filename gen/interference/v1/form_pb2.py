@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainterference/v1/form.proto\x12\x0finterference.v1\x1a google/protobuf/descriptor.proto\"]\n\tFieldForm\x12\x0c\n\x04text\x18\x01 \x01(\x08\x12\x11\n\tshorthand\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\x08\x12\x0f\n\x07numbers\x18\x04 \x01(\t\x12\x0f\n\x07printed\x18\x05 \x01(\t\"-\n\rDiscriminator\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x02 \x03(\t:I\n\x04\x66orm\x12\x1d.google.protobuf.FieldOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1a.interference.v1.FieldForm:X\n\rdiscriminator\x12\x1f.google.protobuf.MessageOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1e.interference.v1.Discriminator:5\n\x0b\x65rror_shape\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ainterference/v1/form.proto\x12\x0finterference.v1\x1a google/protobuf/descriptor.proto\"l\n\tFieldForm\x12\x0c\n\x04text\x18\x01 \x01(\x08\x12\x11\n\tshorthand\x18\x02 \x01(\t\x12\r\n\x05split\x18\x03 \x01(\x08\x12\x0f\n\x07numbers\x18\x04 \x01(\t\x12\x0f\n\x07printed\x18\x05 \x01(\t\x12\r\n\x05\x65mpty\x18\x06 \x01(\t\"-\n\rDiscriminator\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05\x63\x61ses\x18\x02 \x03(\t:I\n\x04\x66orm\x12\x1d.google.protobuf.FieldOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1a.interference.v1.FieldForm:X\n\rdiscriminator\x12\x1f.google.protobuf.MessageOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1e.interference.v1.Discriminator:5\n\x0b\x65rror_shape\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'interference.v1.form_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_FIELDFORM']._serialized_start=81
-  _globals['_FIELDFORM']._serialized_end=174
-  _globals['_DISCRIMINATOR']._serialized_start=176
-  _globals['_DISCRIMINATOR']._serialized_end=221
+  _globals['_FIELDFORM']._serialized_end=189
+  _globals['_DISCRIMINATOR']._serialized_start=191
+  _globals['_DISCRIMINATOR']._serialized_end=236
 # @@protoc_insertion_point(module_scope)

@@ -86,8 +86,6 @@ class StreamDecoder(Generic[C]):
         return deltas.apart(wire.read(event, self._target, self._member, otherwise))
 
     def _complete(self, chunk: C) -> None:
-        chunk.ClearField("error")
-        chunk.ClearField("attempts")
         chunk.ClearField("routing")
         chunk.id = self._named(chunk.id)
         self._model = chunk.model = chunk.model or self._model

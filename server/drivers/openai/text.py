@@ -44,8 +44,6 @@ class TextDecoder(StreamDecoder[TextCompletion]):
 
 def _lift(decoded: dict[str, Any]) -> TextCompletion:
     completion = answers.lift(TextCompletion, decoded)
-    completion.ClearField("error")
-    completion.ClearField("attempts")
     completion.ClearField("routing")
     completion.object = "text_completion"
     answers.number(completion)

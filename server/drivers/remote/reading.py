@@ -14,7 +14,7 @@ from interference.v1.completion_pb2 import ChatCompletion
 from interference.v1.completions_pb2 import TextCompletion
 from interference.v1.embeddings_pb2 import CreateEmbeddingsRequest, CreateEmbeddingsResponse
 from interference.v1.images_pb2 import GenerateImagesResponse
-from server.drivers import answers, failures
+from server.drivers import answers
 from server.drivers.base import Target
 from server.drivers.openai import reading
 from server.drivers.openai.embeddings import settle
@@ -48,7 +48,6 @@ def whole(kind: type[Answer], data: bytes, request: Request, target: Target) -> 
     if isinstance(answer, ChatCompletion):
         _chat(answer)
     elif isinstance(answer, TextCompletion):
-        check_error(answer, target)
         _text(answer)
     elif isinstance(answer, GenerateImagesResponse):
         if not answer.data or not all(item.url or item.b64_json for item in answer.data):
@@ -58,16 +57,6 @@ def whole(kind: type[Answer], data: bytes, request: Request, target: Target) -> 
         settle(answer, request)
     answers.complete(answer, target)
     return answer
-
-
-def check_error(answer: Chunk, target: Target) -> None:
-    """Raises `AttemptFailed` where an answer tells of an error, which over gRPC a status should."""
-    if answer.HasField("error"):
-        error = answer.error
-        told = {"message": error.message, "code": error.code, "type": error.type}
-        found = failures.read(500, {}, {"error": told}, target)
-        raise found
-    answer.ClearField("attempts")
 
 
 def tell(message: Answer | Chunk, target: Target, *, name: bool = True) -> None:

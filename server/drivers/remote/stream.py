@@ -37,7 +37,6 @@ class ChunkReader(Generic[C]):
     def feed(self, data: bytes) -> Iterator[C]:
         """Reads a message. Raises `AttemptFailed` for one that is no chunk."""
         chunk = reading.parsed(self._kind, data)
-        reading.check_error(chunk, self._target)
         reading.tell(chunk, self._target, name=not self._named)
         self._named = self._named or bool(chunk.provider)
         self._complete(chunk)

@@ -90,8 +90,7 @@ async def test_a_time_limit_that_is_none_is_refused_before_anybody_is_asked(
 
 async def test_the_path_of_a_rest_call_chooses_the_providers(server: Served) -> None:
     metadata = (*REST, ("x-interference-provider", "500 ok"))
-    answer = await server.chat.CreateCompletion(asked(), metadata=metadata, timeout=LATE)
-    assert answer.provider == "ok"
+    await server.chat.CreateCompletion(asked(), metadata=metadata, timeout=LATE)
     assert [one["provider"] for one in (await server.line())["attempts"]] == ["500", "ok"]
 
 

@@ -1,6 +1,7 @@
 """What stands around each call, over a real gRPC connection: keys, statuses, headers and the log's line."""
 
 import asyncio
+import json
 from typing import Any
 
 import grpc
@@ -8,19 +9,28 @@ import grpc.aio
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 
-from interference.v1.completion_pb2 import ChatCompletionChunk
+from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.messages_pb2_grpc import MessagesStub
 from interference.v1.responses_pb2_grpc import ResponsesStub
+from server.sse import EventReader
+from server.transport import EVENT_BYTES
 from tests.programs import wait_until
 from tests.server.services.serving import LATE, REST, STANDS, Served, asked, run, served, until_closed
 from tests.upstream import TEXT, Upstream
 
+CREATE, STREAM = (f"/interference.v1.Chat/{name}" for name in ("CreateCompletion", "StreamCompletion"))
 kinds = pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 callers = pytest.mark.parametrize("metadata", [pytest.param((), id="grpc"), pytest.param(REST, id="rest")])
 
 
-async def chunks(call: Any) -> list[ChatCompletionChunk]:
-    return [chunk async for chunk in call]
+async def events(server: Served, provider: str) -> list[Any]:
+    """The events of a stream over REST."""
+    read = HttpBody.FromString
+    ask = server.channel.unary_stream(STREAM, CreateCompletionRequest.SerializeToString, read)
+    bodies = [body async for body in ask(asked(provider), metadata=REST, timeout=LATE)]
+    assert {body.content_type for body in bodies} == {"text/event-stream"}
+    data = EventReader(EVENT_BYTES).feed(b"".join(body.data for body in bodies))
+    return [event.decode() if event == b"[DONE]" else json.loads(event) for event in data]
 
 
 async def read_on(call: Any) -> None:
@@ -69,16 +79,24 @@ async def test_an_upstreams_words_are_told_to_the_caller_and_not_to_the_log(
 
 
 async def test_an_error_in_a_stream_over_rest_is_logged_though_the_call_ends_well(server: Served) -> None:
-    told = await chunks(server.chat.StreamCompletion(asked("cut-later"), metadata=REST, timeout=LATE))
-    assert told[-1].error.code == "stream_broken"
+    told = await events(server, "cut-later")
+    assert told[-1]["error"]["code"] == "stream_broken"
     line = await server.line()
     assert (line["status"], line["error"]) == ("UNAVAILABLE", {"reason": "stream_broken"})
 
 
-async def test_a_stream_over_rest_ends_with_an_empty_chunk(server: Served) -> None:
-    told = await chunks(server.chat.StreamCompletion(asked("ok"), metadata=REST, timeout=LATE))
-    assert "".join(choice.delta.content for chunk in told for choice in chunk.choices) == TEXT
-    assert told[-1] == ChatCompletionChunk()
+async def test_a_stream_over_rest_is_events_that_end_with_done(server: Served) -> None:
+    *told, done = await events(server, "ok")
+    deltas = [choice["delta"] for event in told for choice in event["choices"]]
+    assert "".join(delta.get("content", "") for delta in deltas) == TEXT
+    assert done == "[DONE]"
+
+
+async def test_a_whole_answer_over_rest_is_json(server: Served) -> None:
+    ask = server.channel.unary_unary(CREATE, CreateCompletionRequest.SerializeToString, HttpBody.FromString)
+    body = await ask(asked("ok"), metadata=REST, timeout=LATE)
+    assert body.content_type == "application/json"
+    assert json.loads(body.data)["choices"][0]["message"]["content"] == TEXT
 
 
 @kinds

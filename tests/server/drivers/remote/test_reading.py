@@ -92,8 +92,6 @@ def test_any_chunks_are_a_stream_or_broken(kind: Any, data: st.DataObject) -> No
     for one in chunks:
         assert one.id == chunks[0].id
         assert one.provider == "Plug"
-        assert not one.HasField("error")
-        assert not one.attempts
         assert not one.HasField("routing")
         MessageToJson(one)
 
@@ -217,13 +215,6 @@ def test_a_role_is_said_once() -> None:
         *(made(ChatCompletionChunk, choices=[{"delta": {"role": "assistant"}}]) for _ in range(3))
     )
     assert [one.choices[0].delta.HasField("role") for one in chunks] == [True, False, False]
-
-
-def test_an_error_in_a_chunk_is_a_failure() -> None:
-    error: Any = {"message": "it broke, key-of-ours-0123456789", "code": "odd"}
-    with pytest.raises(AttemptFailed, match=r"it broke, \[key\]") as caught:
-        stream(chunk("a"), ChatCompletionChunk(error=error))
-    assert caught.value.cause == "server_error"
 
 
 def test_embeddings_come_in_the_form_that_was_asked_for() -> None:

@@ -1,7 +1,4 @@
--- Answers as OpenAI's clients expect them, or Anthropic's: failures, whole answers and the events of streams.
--- Text goes in, text comes out; what needs nothing comes out as it is.
-
--- ## Errors
+-- Failures as OpenAI's clients expect them, or Anthropic's. Text goes in, text comes out.
 
 local TYPES = {
   [401] = "authentication_error", [403] = "permission_error", [404] = "not_found_error",
@@ -84,57 +81,4 @@ end
 function shape_error_as(shape, body, status)
   local text = shape_error(body, status)
   return shape == "anthropic" and anthropic_error(text, status) or text
-end
-
--- ## Answers
-
--- An answer whose fields are shown under other names. Within a JSON string no quote stands without a
--- backslash, so plain searches cannot be misled.
-function shape_answer(text, printed)
-  for field, name in pairs(printed) do
-    local old, new = '"' .. field .. '":', '"' .. name .. '":'
-    if find(text, old, 1, true) then text = gsub(text, old, new) end
-  end
-  return text
-end
-
--- ## Streams
-
--- The server ends a stream that went well with an empty message.
-local END, DONE = "data: {}\n\n", "data: [DONE]\n\n"
-local USAGE, EXTRA, CHOICES = '"usage":{', '"extra":{', '"choices":'
-
--- An event that tells no more than the usage, or what a provider adds, has no choices. The transcoder leaves
--- them out, and clients loop over them. Where there are some, they stand before both.
-local function with_choices(event)
-  local usage, extra = find(event, USAGE, 1, true), find(event, EXTRA, 1, true)
-  local told, choices = usage or extra, find(event, CHOICES, 1, true)
-  if not told or choices and choices < math.min(told, extra or told) then return nil end
-  return 'data: {"choices":[],' .. sub(event, 2) .. "\n\n"
-end
-
--- An error has a `param`, null where no member of the request is at fault.
-local FAILED, PARAM = 'data: {"error":{', '"param":'
-
-local function with_param(event)
-  if find(event, PARAM, 1, true) then return nil end
-  return FAILED .. PARAM .. "null," .. event .. "\n\n"
-end
-
--- Some whole events of a stream, as OpenAI's clients expect them. Within a JSON string no quote stands
--- without a backslash and no line ends, so plain searches cannot be misled.
-function shape_events(text)
-  if find(text, USAGE, 1, true) or find(text, EXTRA, 1, true) then
-    text = gsub(text, "data: ({[^\n]*)\n\n", with_choices)
-  end
-  if find(text, FAILED, 1, true) then text = gsub(text, 'data: {"error":{([^\n]*)\n\n', with_param) end
-  if sub(text, -#END) == END then text = sub(text, 1, -#END - 1) .. DONE end
-  return text
-end
-
--- A token has its list of others that were likely, empty where none was asked for: clients loop over it, and
--- the transcoder leaves empty lists out.
-function shape_logprobs(text)
-  if not find(text, '"logprobs":{', 1, true) or find(text, '"top_logprobs":', 1, true) then return text end
-  return (gsub(text, '("logprob":%-?[%d.eE+-]+)([,}])', '%1,"top_logprobs":[]%2'))
 end
