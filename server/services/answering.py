@@ -77,12 +77,17 @@ class Sender:
         self._sending: asyncio.Task[None] | None = None
 
     async def send(self, body: HttpBody) -> None:
-        """Takes the next body. Waits where too much is held, for a reader who is slow."""
+        """Takes the next body. Waits where too much is held, for a reader who is slow. Raises what kept an
+        earlier one.
+        """
+        if self._sending is not None and self._sending.done():
+            self._sending.result()
+            self._sending = None
         self._held.append(body)
         self._size += len(body.data)
         if self._size > _MOST:
             await self.flush()
-        elif self._due is None and (self._sending is None or self._sending.done()):
+        elif self._due is None and self._sending is None:
             self._due = self._loop.call_soon(self._begin)
 
     async def flush(self) -> None:

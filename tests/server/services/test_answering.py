@@ -94,6 +94,15 @@ async def test_a_reader_that_has_gone_ends_the_call() -> None:
         await sender.flush()
 
 
+async def test_a_call_learns_with_its_next_body_that_its_reader_has_gone() -> None:
+    sender = sending(reader := Reader())
+    reader.gone = True
+    await sender.send(body("1"))
+    await until_idle()
+    with pytest.raises(ConnectionError):
+        await sender.send(body("2"))
+
+
 async def test_a_call_that_is_given_up_leaves_nothing_behind() -> None:
     sender = sending(reader := Reader())
     reader.may_read.clear()

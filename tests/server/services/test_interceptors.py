@@ -19,6 +19,7 @@ from tests.server.services.serving import LATE, REST, STANDS, Served, asked, run
 from tests.upstream import TEXT, Upstream
 
 CREATE, STREAM = (f"/interference.v1.Chat/{name}" for name in ("CreateCompletion", "StreamCompletion"))
+KINDS = ("chat", "chat over REST", "responses", "messages")
 kinds = pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 callers = pytest.mark.parametrize("metadata", [pytest.param((), id="grpc"), pytest.param(REST, id="rest")])
 
@@ -151,10 +152,11 @@ def stream_of(server: Served, kind: str, provider: str) -> Any:
     if kind == "messages":
         body = f'{text}"max_tokens": 9, "messages": [{{"role": "user", "content": "Hi"}}]}}'
         return MessagesStub(server.channel).CreateMessage(HttpBody(data=body.encode()), timeout=LATE)
-    return server.chat.StreamCompletion(asked(provider), timeout=LATE)
+    metadata = REST if kind == "chat over REST" else ()
+    return server.chat.StreamCompletion(asked(provider), timeout=LATE, metadata=metadata)
 
 
-@pytest.mark.parametrize("kind", ["chat", "responses", "messages"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_caller_who_leaves_while_the_provider_is_silent_is_logged_as_cancelled(
     server: Served, upstream: Upstream, kind: str
 ) -> None:
@@ -165,7 +167,7 @@ async def test_a_caller_who_leaves_while_the_provider_is_silent_is_logged_as_can
     await until_closed(upstream)
 
 
-@pytest.mark.parametrize("kind", ["chat", "responses", "messages"])
+@pytest.mark.parametrize("kind", KINDS)
 async def test_a_caller_who_leaves_while_it_is_written_to_is_logged_as_cancelled(
     server: Served, upstream: Upstream, kind: str
 ) -> None:
@@ -198,8 +200,9 @@ async def test_the_servers_end_is_an_error_for_who_waits_for_a_provider(server: 
     await asyncio.wait_for(server.edge.quiet(), LATE)
 
 
-async def test_the_servers_end_is_an_error_for_who_reads_slowly(server: Served) -> None:
-    call = stream_of(server, "chat", "flood")
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_servers_end_is_an_error_for_who_reads_slowly(server: Served, kind: str) -> None:
+    call = stream_of(server, kind, "flood")
     await call.read()
     assert await asyncio.to_thread(STANDS.wait, LATE)
     server.edge.end_calls()
@@ -208,3 +211,15 @@ async def test_the_servers_end_is_an_error_for_who_reads_slowly(server: Served) 
     assert failed.value.code() is grpc.StatusCode.UNAVAILABLE
     line = await server.line()
     assert (line["status"], line["error"]) == ("UNAVAILABLE", {"reason": "stopping"})
+
+
+@callers
+async def test_a_stream_whose_time_is_over_while_nobody_reads_is_ended(
+    server: Served, upstream: Upstream, metadata: Any
+) -> None:
+    call = server.chat.StreamCompletion(asked("flood", timeout=1.0), metadata=metadata)
+    await call.read()
+    line = await server.line()
+    assert (line["status"], line["error"]) == ("DEADLINE_EXCEEDED", {"reason": "deadline_passed"})
+    await until_closed(upstream)
+    call.cancel()
