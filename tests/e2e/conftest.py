@@ -21,7 +21,7 @@ def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
 
     `Breaks` opens after two failures for a moment, `Keyed` has a key, `Limited` and `Shown` a breaker as
     it comes.
-    `Narrow` answers two at a time, one in each of the two workers.
+    `Narrow` answers two at a time, one in each of the two workers. `Seen` has a model of its own.
     """
 
     def played(name: str, **more: Any) -> dict[str, Any]:
@@ -33,6 +33,7 @@ def resilient(upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
         row("Endless", f"{upstream.url}/endless/v1", text_models=["m"], **CALM),
         row("Slow", f"{upstream.url}/shortly/v1", **CALM),
         row("Half", f"{upstream.url}/half/v1", **CALM),
+        row("Seen", f"{upstream.url}/ok/v1", **CALM | {"models": ["seen"]}),
         *(row(name, "http://127.0.0.1:1/v1", **STEADY) for name in ("Absent", "Gone")),
         played("Breaks", breaker={"failures": 2, "cool_down": 0.3}, retry={"times": 0}),
         *(played(name, retry={"times": 0}) for name in ("Limited", "Shown")),

@@ -133,11 +133,11 @@ def test_a_refused_key_disables_with_the_reason_shown(resilient: Service, play: 
 
 def test_figures_of_what_was_observed_are_shown(resilient: Service) -> None:
     for _ in range(4):
-        assert rest(resilient, body("B", stream=True)).code == 200
+        assert rest(resilient, body("Seen", model="seen", stream=True)).code == 200
     models: list[Any] = []  # as the worker that answers has observed them
 
     def look() -> bool:
-        models[:] = [one for one in details(resilient, "B")["health"] if one.get("model") == "m-B"]
+        models[:] = [one for one in details(resilient, "Seen")["health"] if one.get("model")]
         return any(one.get("first_content_p95_ms") for one in models)
 
     wait_until(look, lambda: str(models))
