@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from google.protobuf.message import Message
 
+from interference.v1.embeddings_pb2 import CreateEmbeddingsResponse
 from server import forms
 from server.drivers.base import Target
 from server.errors import AttemptFailed
@@ -64,9 +65,10 @@ def number(message: Any, member: str = "") -> bool:
 
 def complete(message: Any, target: Target) -> None:
     """Fills in what every answer says: who gave it, with which model, and when."""
-    message.model = message.model or target.model
+    if not message.model:
+        message.model = target.model
     message.provider = target.row.id
-    if message.DESCRIPTOR.fields_by_name.get("created") and not message.HasField("created"):
+    if not isinstance(message, CreateEmbeddingsResponse) and not message.HasField("created"):
         message.created = int(time.time())
 
 

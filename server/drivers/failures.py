@@ -61,10 +61,10 @@ def is_failure(decoded: Any) -> bool:
     choices = decoded.get("choices")
     if not isinstance(choices, list):
         return False
-    return any(
-        isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error")
-        for choice in choices
-    )
+    for choice in choices:
+        if isinstance(choice, dict) and (choice.get("error") or choice.get("finish_reason") == "error"):
+            return True
+    return False
 
 
 def read(status: int, headers: Mapping[str, str], body: Any, target: Target) -> Exception:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 from google.protobuf import struct_pb2
@@ -32,12 +32,14 @@ def lift(message_type: type[M], value: Json, spellings: Spellings = ()) -> M:
     where a member of the contract's name means something else. Null members count
     as absent. Raises one of `JSON_FAULTS` where something is nested beyond all reason.
     """
-    return message_type(**_reader(cast("Descriptor", message_type.DESCRIPTOR), spellings)(value))
+    descriptor: Any = message_type.DESCRIPTOR
+    return message_type(**_reader(descriptor, spellings)(value))
 
 
 @cache
-def _reader(descriptor: Descriptor, spellings: Spellings) -> Callable[[Json], Json]:
+def _reader(descriptor: Descriptor, spellings: Spellings) -> Callable[[Any], Any]:
     """Reads objects into the members of one message type; made once, for streams read thousands of them.
+    What is no object gives None.
 
     The message is made of them at the end, those within it too: each of its own would be copied into it.
     """
@@ -53,7 +55,9 @@ def _reader(descriptor: Descriptor, spellings: Spellings) -> Callable[[Json], Js
         if name in readers:
             readers[other] = readers[name]
 
-    def read(value: Json) -> Json:
+    def read(value: Any) -> Json | None:
+        if not isinstance(value, dict):
+            return None
         known: Json = {}
         unknown: Json = {}
         for key, item in value.items():
@@ -100,10 +104,7 @@ def _value_reader(field: Field, spellings: Spellings) -> tuple[type | None, Call
 
 def _item_reader(field: Field, spellings: Spellings) -> tuple[type | None, Callable[[Any], Any]]:
     if field.message is not None:
-        if field.is_map:
-            return None, _nothing
-        read = _reader(field.message, spellings)
-        return None, lambda value: read(value) if isinstance(value, dict) else None
+        return None, _nothing if field.is_map else _reader(field.message, spellings)
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return str, _text
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from google.protobuf import struct_pb2
@@ -81,7 +81,9 @@ def _writer(field: Field) -> Callable[[Any], Any] | None:
         if field.repeated:
             return list if number is None else lambda value: [_number(item) for item in value]
         return number
-    write_item = partial(_lower_item, field) if field.shorthand else lower
+    if not field.shorthand:
+        return (lambda value: [lower(item) for item in value]) if field.repeated else lower
+    write_item = partial(_lower_item, field)
     if not field.repeated:
         return write_item
     write_each = write_item if field.numbers else lower
@@ -101,15 +103,14 @@ def _lower_item(field: Field, value: Message) -> Any:
 
 def _bare(field: Field, value: Message) -> str | list[int] | None:
     """What stands for a message in which only the field that may come bare is set."""
-    if not field.shorthand:
-        return None
     present = value.ListFields()
     if len(present) != 1:
         return None
-    name, given = present[0][0].name, present[0][1]
-    if name == field.shorthand:
-        return cast("str", given)
-    return list(given) if name == field.numbers else None
+    [(descriptor, given)] = present
+    if descriptor.name == field.shorthand:
+        bare: str = given
+        return bare
+    return list(given) if descriptor.name == field.numbers else None
 
 
 def plain(struct: struct_pb2.Struct) -> Json:

@@ -37,8 +37,8 @@ def _of(request: Request, target: Target, skip: frozenset[str]) -> dict[str, Any
     if not agreed.dropped.isdisjoint(body):
         body = {name: value for name, value in body.items() if name not in agreed.dropped}
     for name in agreed.ones:  # goes without saying
-        if getattr(request, name, None) == 1:
-            body.pop(name, None)
+        if body.get(name) == 1:
+            del body[name]
     if operation is CHAT:
         messages.mend(body, row.profile)
     return {"model": target.model, **_translated(body, row.profile)}

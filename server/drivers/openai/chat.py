@@ -28,12 +28,14 @@ class ChatTranslator:
         completion = answers.lift(ChatCompletion, decoded, reading.SPELLINGS)
         answers.check_choices(completion, "message")
         answers.complete(completion, target)
-        completion.id = completion.id or f"chatcmpl-{uuid4().hex}"
+        if not completion.id:
+            completion.id = f"chatcmpl-{uuid4().hex}"
         completion.object = "chat.completion"
         profile = target.row.profile
         for choice in completion.choices:
             message = choice.message
-            message.role = message.role or "assistant"
+            if not message.role:
+                message.role = "assistant"
             if message.tool_calls:
                 reading.name_calls(message)
                 reading.finished(choice, profile)

@@ -50,5 +50,5 @@ def _terms(row: Row, operation: Operation) -> Terms:
             if name in operation.fields and name not in honoured and twin in honoured
         ),
         dropped=dropped - honoured,
-        ones=() if drops else tuple(name for name in ONES if name not in honoured),
+        ones=() if drops else tuple(n for n in ONES if n in operation.fields and n not in honoured),
     )
