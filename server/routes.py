@@ -74,7 +74,10 @@ class Routes:
         """The route that a model's public name stands for, or that says how its providers are chosen."""
         if (route := self.named.get(model)) is not None:
             return route
-        return next((route for matches, route in self._globs if matches(model)), None)
+        for matches, route in self._globs:
+            if matches(model):
+                return route
+        return None
 
 
 def read(raw: Sequence[Mapping[str, Any]], source: str) -> dict[str, Route]:

@@ -55,7 +55,8 @@ class Alarm:
             raise TimeoutError from None
 
     def _set(self) -> None:
-        self.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         self._at = self._until
         self._timer = self._loop.call_at(self._until, self._ring)
 

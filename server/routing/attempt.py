@@ -11,6 +11,7 @@ import msgspec
 
 from interference.v1.completion_pb2 import AnswerMessage, ChunkChoice
 from interference.v1.completions_pb2 import CreateTextCompletionRequest, TextChoice
+from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server.errors import AttemptFailed, DeadlinePassed, RequestRefused
 from server.operations import Answer, Chunk, Request, StreamRequest
 from server.routing import images
@@ -48,7 +49,10 @@ async def whole(
     alarm = Alarm()
     try:
         with alarm.until(until if deadline is None else min(until, deadline)):
-            return await images.checked(await provider.driver.answer(request, target), request)
+            answer = await provider.driver.answer(request, target)
+            if isinstance(answer, GenerateImagesResponse) and isinstance(request, GenerateImagesRequest):
+                await images.check(answer, request)
+            return answer
     except TimeoutError:
         if deadline is not None and deadline <= until:
             raise DeadlinePassed(_OVER) from None

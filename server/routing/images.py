@@ -3,22 +3,16 @@
 import asyncio
 import base64
 import binascii
-from typing import TypeVar
 
 from interference.v1.images_pb2 import GenerateImagesRequest, GenerateImagesResponse
 from server.errors import AttemptFailed
-from server.operations import Request
-
-T = TypeVar("T")
 
 
-async def checked(answer: T, request: Request) -> T:
-    """The answer. Raises `AttemptFailed` where its images are not what was asked for."""
-    if isinstance(request, GenerateImagesRequest) and isinstance(answer, GenerateImagesResponse):
-        if request.response_format == "b64_json" and not all(image.b64_json for image in answer.data):
-            raise AttemptFailed("broken_answer", "gave an address where base64 was asked for", blame=False)
-        await asyncio.to_thread(_check_base64, answer)
-    return answer
+async def check(answer: GenerateImagesResponse, request: GenerateImagesRequest) -> None:
+    """Raises `AttemptFailed` where the images are not what was asked for."""
+    if request.response_format == "b64_json" and not all(image.b64_json for image in answer.data):
+        raise AttemptFailed("broken_answer", "gave an address where base64 was asked for", blame=False)
+    await asyncio.to_thread(_check_base64, answer)
 
 
 def _check_base64(made: GenerateImagesResponse) -> None:

@@ -173,7 +173,7 @@ def _options(
 ) -> list[Candidate]:
     """Everybody who comes into question, in the order in which they stand somewhere."""
     targets = _targets(route)
-    if named:
+    if targets and named:
         return [
             _candidate(provider, name, operation)
             for provider in named
@@ -181,7 +181,8 @@ def _options(
         ]
     if targets:
         return [_candidate(roster.named(t.provider), t.model, operation, t) for t in targets]
-    return [_candidate(provider, model, operation) for provider in _anyone(model, roster, operation)]
+    asked = named or _anyone(model, roster, operation)
+    return [_candidate(provider, model, operation) for provider in asked]
 
 
 def _candidate(

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from interference.v1.chat_pb2 import CreateCompletionRequest
 from interference.v1.images_pb2 import GenerateImagesRequest
@@ -23,22 +25,25 @@ class Refusal:
         return f"{self.param} {self.value}".rstrip()
 
 
-class Asked(NamedTuple):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """A request as a provider is compared with it: with the parameters in it that it must take."""
 
     request: Request
     operation: Operation
-    params: tuple[str, ...]
+    params: list[str]
 
 
 def asked(request: Request, operation: Operation) -> Asked:
     """Looks a request through once, for all the providers that it is compared with."""
     wanted = operation.wanted
-    given = [name for field, _ in request.ListFields() if (name := field.name) in wanted]
-    params = [name for name in given if name not in ONES or getattr(request, name) != 1]
+    params = [
+        name
+        for field, value in request.ListFields()
+        if (name := field.name) in wanted and (name not in ONES or value != 1)
+    ]
     if isinstance(request, GenerateImagesRequest) and _has_size(request):
         params.append("size")
-    return Asked(request, operation, tuple(params))
+    return Asked(request, operation, params)
 
 
 def of(row: Row, asked: Asked) -> list[Refusal]:

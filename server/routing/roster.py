@@ -34,6 +34,7 @@ class Provider:
     """
 
     def __init__(self, row: Row, driver: Driver, key: str | None, workers: int = 1) -> None:
+        self.id = row.id  # what callers name it by
         self.row = row
         self.driver = driver
         self.key = key
@@ -45,11 +46,6 @@ class Provider:
         self._board: Board | None = None
         self._changed: Callable[[], None] = _unheard
         self.learn(())
-
-    @property
-    def id(self) -> str:
-        """What callers name it by."""
-        return self.row.id
 
     @property
     def unreachable(self) -> str:

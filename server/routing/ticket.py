@@ -63,14 +63,22 @@ class Probe:
 class Ticket:
     """One attempt that was let through, and what it tells of the provider. It must be closed."""
 
-    __slots__ = ("_board", "_has_content", "_key_probe", "_own", "_probe", "_slow", "_started", "_whole")
+    __slots__ = (
+        *("_board", "_has_content", "_key_probe", "_of_provider", "_own", "_probe", "_slow"),
+        *("_started", "_whole"),
+    )
 
     def __init__(self, board: Board, own: Circuit, whole: Circuit, probes: Iterable[Probe] = ()) -> None:
-        found = {probe.circuit.key: probe for probe in probes}
         self._board = board
         self._own = own
-        self._probe = found.get(own.key)
-        self._key_probe = found.get(whole.key)
+        self._of_provider = whole
+        self._probe: Probe | None = None
+        self._key_probe: Probe | None = None
+        for probe in probes:
+            if probe.circuit is own:
+                self._probe = probe
+            else:
+                self._key_probe = probe
         self._started: float | None = None
         self._whole = self._has_content = False
         self._slow = ""  # what is said of a first content that took too long
@@ -162,8 +170,8 @@ class Ticket:
         now = self._board.clock()
         self._own.observed.succeeded(now)
         self._found_out()
-        for circuit in (self._own, self._board.circuit(self._own.key[0])):
-            circuit.forget(now)
+        self._own.forget(now)
+        self._of_provider.forget(now)
 
     def _ill(self, what: str) -> None:
         now, own = self._board.clock(), self._own

@@ -16,6 +16,8 @@ from server.routing.ticket import Ticket
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from server.operations import StreamRequest
+
 
 class Trial:
     """Asks one candidate. `first` begins it, `rest` gives what follows; it must be closed in any case.
@@ -32,8 +34,8 @@ class Trial:
         self, candidate: Candidate, request: Request, journal: Journal, *, stream: bool, again: bool = False
     ) -> None:
         self.candidate = candidate
-        self._request = cast("Any", request)  # one that streams, where `stream` is true
-        self.progress = Progress(attempt.choices(self._request)) if stream else None
+        self._request: Any = request  # one that streams, where `stream` is true
+        self.progress = Progress(attempt.choices(cast("StreamRequest", request))) if stream else None
         self._journal = journal
         self._again = again  # whether the candidate was asked before
         self._ticket: Ticket | None = None
@@ -67,8 +69,8 @@ class Trial:
         if not self._again:
             provider.retries.earn()
         limits = attempt.limits(provider.row.limits, self._request)
-        if limits.connect < provider.row.limits.connect:
-            self._patience = provider.row.limits.connect
+        if limits.connect < (usual := provider.row.limits.connect):
+            self._patience = usual
         self.ends_at = asyncio.get_running_loop().time() + limits.total
         within = limits, self._journal.deadline, self._journal.carried
         first: Answer | Chunk
