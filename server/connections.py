@@ -168,16 +168,14 @@ class Connection(asyncio.Protocol):
         """Closes it at once."""
         self._transport.abort()
 
-    async def _news(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # --- What comes --------------------------------------------------------------------------------
 
@@ -249,7 +247,7 @@ class Connection(asyncio.Protocol):
         """The headers have come, or those of an interim answer."""
         if self._unasked:
             return
-        status = cast("HttpResponseParser", self._parser).get_status_code()
+        status: int = self._parser.get_status_code()  # type: ignore[union-attr]  # it is what calls
         if status < 200 and status != _SWITCHING:
             self._interim += 1
             self.headers = {}
@@ -272,5 +270,5 @@ class Connection(asyncio.Protocol):
         if not self.status or self._unasked:
             return
         self.whole = True
-        self._keep_alive = cast("HttpResponseParser", self._parser).should_keep_alive()
+        self._keep_alive = self._parser.should_keep_alive()  # type: ignore[union-attr]  # the same
         self._wake()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
@@ -123,7 +123,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     def models_of(self, operation: Operation) -> tuple[str, ...]:
         """The names and globs of the models that do this."""
-        return cast("tuple[str, ...]", getattr(self, operation.models))
+        models: tuple[str, ...] = getattr(self, operation.models)
+        return models
 
     def is_capable(self, word: str, name: str) -> bool | None:
         """Whether it says that a model, by the provider's own name, can do this; None: it says nothing."""
@@ -136,7 +137,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     def params_of(self, operation: Operation) -> tuple[str, ...]:
         """The parameters of this that it honours."""
-        return cast("tuple[str, ...]", getattr(self, operation.params))
+        params: tuple[str, ...] = getattr(self, operation.params)
+        return params
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

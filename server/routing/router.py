@@ -76,7 +76,8 @@ class Router:
     async def answer(self, request: GenerateImagesRequest, journal: Journal) -> GenerateImagesResponse: ...
     async def answer(self, request: Request, journal: Journal) -> Answer:
         """Answers whole; images in base64 where the request says so."""
-        await self._admit(request, journal)
+        if not self._admit_now(request, journal):
+            await self._admit(journal)
         try:
             found = await self._find(request, journal, stream=False)
             answer: Answer = found.first
@@ -100,7 +101,8 @@ class Router:
     ) -> AsyncGenerator[TextCompletion, None]: ...
     async def stream(self, request: StreamRequest, journal: Journal) -> AsyncGenerator[Chunk, None]:
         """Answers in chunks. Raises before the first chunk or after any."""
-        await self._admit(request, journal)
+        if not self._admit_now(request, journal):
+            await self._admit(journal)
         try:
             found = await self._find(request, journal, stream=True)
             trial, chunk = found.trial, found.first
@@ -125,12 +127,14 @@ class Router:
         finally:
             self._calls.leave()
 
-    async def _admit(self, request: Request, journal: Journal) -> None:
-        """Takes one of the places of the worker. Raises `RateLimited` where there is none."""
+    def _admit_now(self, request: Request, journal: Journal) -> bool:
+        """Takes one of the places of the worker, where one is free."""
         if request.HasField("timeout"):
             journal.limit(request.timeout)
-        if self._calls.enter_now():
-            return
+        return self._calls.enter_now()
+
+    async def _admit(self, journal: Journal) -> None:
+        """Waits for a place. Raises `RateLimited` where there is none."""
         try:
             await self._calls.enter(journal.deadline)
         except Full:

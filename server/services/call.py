@@ -119,8 +119,10 @@ class ending:  # noqa: N801 - the same
 def chosen() -> list[str]:
     """The providers that the path of a REST call names (`/api/{provider}/v1/...`)."""
     given = current().headers.get("x-interference-provider")
-    names = list(dict.fromkeys((given or "").split()))
-    if given is not None and not names:
+    if given is None:
+        return []
+    names = list(dict.fromkeys(given.split()))
+    if not names:
         raise InvalidRequest("The path names no provider: /api/{provider}/v1/...", param="provider")
     return names
 

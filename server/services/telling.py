@@ -4,7 +4,6 @@ import json
 import re
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -166,9 +165,11 @@ def _encoded(told: _Line) -> bytes:
     """Escapes all but ASCII, where there is any: other characters may end a line for who reads it, or
     steer a terminal.
     """
-    with suppress(UnicodeEncodeError):  # half a surrogate pair
+    try:
         encoded = _ENCODER.encode(told)
         if encoded.isascii() and b"\x7f" not in encoded:
             return encoded + b"\n"
+    except UnicodeEncodeError:  # half a surrogate pair
+        pass
     text = json.dumps(msgspec.to_builtins(told)).replace("\x7f", "\\u007f")
     return text.encode() + b"\n"

@@ -39,16 +39,17 @@ _CONTENT = ("text", "image_url", "input_audio", "file", "refusal")
 def chat(request: CreateCompletionRequest) -> None:
     """Raises `InvalidRequest` that names the field at fault."""
     _providers(request)
-    if not request.messages:
+    messages = request.messages
+    if not messages:
         raise _wrong("messages", "is required: a list of at least one message")
-    if len(request.messages) > _MAX_MESSAGES:
+    if len(messages) > _MAX_MESSAGES:
         raise _wrong("messages", f"must be at most {_MAX_MESSAGES}")
-    contents = [message.content for message in request.messages]
+    contents = [message.content for message in messages]
     if sum(map(len, contents)) > _MAX_PARTS:
         raise _wrong("messages", f"must hold at most {_MAX_PARTS} parts")
     if len(request.tools) > _MAX_TOOLS:
         raise _wrong("tools", f"must be at most {_MAX_TOOLS}")
-    for index, message in enumerate(request.messages):
+    for index, message in enumerate(messages):
         if not message.role:
             raise _wrong(f"messages[{index}].role", "is required")
         _parts(contents[index], "messages", index)
