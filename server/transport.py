@@ -79,7 +79,8 @@ class Answer:
     def __init__(self, connection: Connection, limit: int) -> None:
         self._connection = connection
         self._limit = limit
-        self._unpacker = unpacker(connection.headers.get("content-encoding", "identity"))
+        encoding = connection.headers.get("content-encoding")
+        self._unpacker = None if encoding is None else unpacker(encoding)
         self.status = connection.status
 
     @property
@@ -173,6 +174,7 @@ class Transport:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time  # the event loop's clock, in seconds
         self._idle: dict[Origin, list[Connection]] = {}
         self._connections: set[Connection] = set()
         self._names: dict[Origin, tuple[float, list[AddrInfoType]]] = {}
@@ -203,11 +205,11 @@ class Transport:
         pieces = _written(request, address)
         connection = self._kept(address.origin)
         if connection is not None:
-            began = self._loop.time()
+            began = self.now()
             try:
                 return await _asked(connection, pieces)
             except ConnectionEnded as error:
-                if connection.heard or self._loop.time() - began > _AT_ONCE:
+                if connection.heard or self.now() - began > _AT_ONCE:
                     raise _failure(error) from None
             except Malformed as error:
                 raise _failure(error) from None
@@ -244,7 +246,7 @@ class Transport:
         return None
 
     def _keep(self, connection: Connection) -> None:
-        connection.rest(self._loop.time())
+        connection.rest(self.now())
         self._idle.setdefault(connection.origin, []).append(connection)
         if self._sweeping is None:
             self._sweeping = self._loop.call_later(_KEPT, self._sweep)
@@ -252,7 +254,7 @@ class Transport:
     def _sweep(self) -> None:
         """Closes the connections that nobody has used for long."""
         self._sweeping = None
-        oldest = self._loop.time() - _KEPT
+        oldest = self.now() - _KEPT
         for idle in self._idle.values():
             for connection in idle:
                 if connection.idle_since <= oldest:
@@ -312,14 +314,14 @@ class Transport:
         if origin.path:
             return []
         until, found = self._names.get(origin, (0.0, []))
-        if until > self._loop.time():
+        if until > self.now():
             return found
         try:
             infos = await self._loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):
             raise AttemptFailed("connect_failed", f"its host {origin.host} cannot be resolved") from None
         found = [info for info in infos if info[0] in (socket.AF_INET, socket.AF_INET6)]
-        self._names[origin] = self._loop.time() + _NAMES_KEPT, found
+        self._names[origin] = self.now() + _NAMES_KEPT, found
         return found
 
 

@@ -1,6 +1,5 @@
 """A driver for any dialect spoken over HTTP: the dialect translates, the transport sends and reads."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
@@ -49,7 +48,7 @@ class HttpDriver:
         if self._sign is not None:
             asked = await self._sign(asked, target)
         framing = self._dialect.framing(EVENT_BYTES)
-        async with self._transport.open(_sent(asked, target), target.limits) as answer:
+        async with self._transport.open(self._sent(asked, target), target.limits) as answer:
             if answer.status != 200 or answer.media_type != framing.media_type:
                 raise self._dialect.failure(await answer.read(), target)
             async with aclosing(answer.events(framing)) as events:
@@ -64,27 +63,26 @@ class HttpDriver:
     async def _fetch(self, request: HttpRequest, target: Target) -> HttpAnswer:
         if self._sign is not None:
             request = await self._sign(request, target)
-        async with self._transport.open(_sent(request, target), target.limits) as answer:
+        async with self._transport.open(self._sent(request, target), target.limits) as answer:
             whole = await answer.read()
         if whole.status != 200:
             raise self._dialect.failure(whole, target)
         return whole
 
-
-def _sent(request: HttpRequest, target: Target) -> HttpRequest:
-    """Passes on who has had the request, so that a circle is found, and the caller's deadline, in seconds
-    from now: whoever honours it stops working in vain.
-    """
-    passed = target.carried.get(LOOP_HEADER)
-    if target.deadline is None and passed is None:
-        return request
-    headers = dict(request.headers)
-    if passed is not None:
-        headers[LOOP_HEADER] = passed
-    if target.deadline is not None:
-        remaining = max(target.deadline - asyncio.get_running_loop().time(), 0.001)
-        headers[DEADLINE_HEADER] = f"{remaining:.3f}"
-    return HttpRequest(request.method, request.url, headers, request.body)
+    def _sent(self, request: HttpRequest, target: Target) -> HttpRequest:
+        """Passes on who has had the request, so that a circle is found, and the caller's deadline, in
+        seconds from now: whoever honours it stops working in vain.
+        """
+        passed = target.carried.get(LOOP_HEADER)
+        if target.deadline is None and passed is None:
+            return request
+        headers = dict(request.headers)
+        if passed is not None:
+            headers[LOOP_HEADER] = passed
+        if target.deadline is not None:
+            remaining = max(target.deadline - self._transport.now(), 0.001)
+            headers[DEADLINE_HEADER] = f"{remaining:.3f}"
+        return HttpRequest(request.method, request.url, headers, request.body)
 
 
 def _lacking(request: Request) -> AttemptFailed:

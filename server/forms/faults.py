@@ -55,9 +55,9 @@ def _check_fields(checking: _Checking, message: Message) -> Faults:
 def _check_inner(checking: _Checking, message: Message) -> Faults:
     """The same of a message within another, which must have all that it needs."""
     found = _check_fields(checking, message)
-    if checking.required:
-        missing = [name for name in checking.required if not getattr(message, name)]
-        found = [(name, "is required") for name in missing] + found
+    for name in reversed(checking.required):
+        if not getattr(message, name):
+            found.insert(0, (name, "is required"))
     return _within(".", found) if found else found
 
 

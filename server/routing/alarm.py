@@ -14,10 +14,11 @@ class Alarm:
     comes too early, and not for each wait, which would cost more than the chunk itself. To be stopped.
     """
 
-    __slots__ = ("_at", "_cancelling", "_loop", "_rang", "_task", "_timer", "_until")
+    __slots__ = ("_at", "_cancelling", "_loop", "_rang", "_task", "_timer", "_until", "now")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
         self._timer: asyncio.TimerHandle | None = None
         self._at = 0.0  # when the timer comes
         self._until = 0.0
@@ -64,7 +65,7 @@ class Alarm:
         self._timer = None
         if self._task is None:
             return
-        if self._until - self._loop.time() > _TICK:
+        if self._until - self.now() > _TICK:
             self._set()
         else:
             self._rang = True

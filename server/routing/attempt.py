@@ -3,7 +3,6 @@
 Times are those of the event loop's clock, in seconds.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
@@ -45,8 +44,8 @@ async def whole(
     """Gives a whole answer. Raises `AttemptFailed` where a limit of the provider passed."""
     provider = candidate.provider
     target = provider.target(candidate.model, limits, deadline, carried)
-    until = asyncio.get_running_loop().time() + limits.total
     alarm = Alarm()
+    until = alarm.now() + limits.total
     try:
         with alarm.until(until if deadline is None else min(until, deadline)):
             answer = await provider.driver.answer(request, target)
@@ -107,11 +106,11 @@ async def chunks(
     Raises `AttemptFailed` where a limit passed, and where the stream ended without a finish reason.
     """
     provider = candidate.provider
-    clock = asyncio.get_running_loop().time
+    alarm = Alarm()
+    clock = alarm.now
     started = clock()
     held: list[Chunk] = []
     target = provider.target(candidate.model, limits, deadline, carried)
-    alarm = Alarm()
     try:
         async with aclosing(provider.driver.stream(request, target)) as stream:
             while True:

@@ -15,7 +15,8 @@ class Budget:
 
     def earn(self) -> None:
         """One more request is made."""
-        self._left = min(self._left + self._share, self._burst)
+        if self._left < self._burst:
+            self._left = min(self._left + self._share, self._burst)
 
     def spend(self) -> bool:
         """Takes one, if there is one."""

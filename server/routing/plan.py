@@ -53,7 +53,8 @@ def make(request: Request, roster: Roster, draw: Draw = random.random, *, stream
     """
     operation = operations.of(request)
     named = [roster.named(name) for name in dict.fromkeys(request.providers) if name]
-    model, route = request.model, roster.routes.of(request.model)
+    model = request.model
+    route = roster.routes.of(model)
     if not named and not _targets(route) and (prefixed := _prefixed(model, roster)) is not None:
         provider, model = prefixed
         named, route = [provider], roster.routes.of(model)

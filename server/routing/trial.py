@@ -71,7 +71,7 @@ class Trial:
         limits = attempt.limits(provider.row.limits, self._request)
         if limits.connect < (usual := provider.row.limits.connect):
             self._patience = usual
-        self.ends_at = asyncio.get_running_loop().time() + limits.total
+        self.ends_at = self._journal.now() + limits.total
         within = limits, self._journal.deadline, self._journal.carried
         first: Answer | Chunk
         if self.progress is None:

@@ -24,7 +24,7 @@ def carried(call: Call, context: Context, name: str) -> Mapping[str, str]:
     found = {}
     for key in _AS_IT_CAME:
         # What is longer is no trace, and could make a provider refuse the call for its headers.
-        if len(value := headers.get(key, "")) <= _MAX_VALUE and value:
+        if (value := headers.get(key)) and len(value) <= _MAX_VALUE:
             found[key] = value
     if LOOP_HEADER in headers:
         found[LOOP_HEADER] = _followed(_before(context), name)
