@@ -19,7 +19,7 @@ from aiohappyeyeballs import start_connection
 
 from server.connections import Connection, ConnectionEnded, Malformed, Origin
 from server.errors import AttemptFailed
-from server.packing import unpacker
+from server.packing import Unpacker, unpacker
 from server.rows import Limits
 from server.sse import EventTooLong
 
@@ -74,13 +74,15 @@ class _Address(NamedTuple):
 class Answer:
     """An answer whose body is still to be read."""
 
-    __slots__ = ("_connection", "_limit", "_unpacker", "status")
+    __slots__ = ("_block", "_connection", "_limit", "status")
 
     def __init__(self, connection: Connection, limit: int) -> None:
         self._connection = connection
         self._limit = limit
         encoding = connection.headers.get("content-encoding")
-        self._unpacker = None if encoding is None else unpacker(encoding)
+        packed = None if encoding is None else unpacker(encoding)
+        # The next of the body; nothing at its end.
+        self._block = connection.block if packed is None else partial(_unpacked, connection, packed)
         self.status = connection.status
 
     @property
@@ -93,13 +95,16 @@ class Answer:
         limit = self._limit if self.status == 200 else _ERROR_BYTES
         blocks: list[bytes] = []
         size = 0
-        while (block := await self._block()) is not None:
-            blocks.append(block)
-            size += len(block)
-            if size > limit and self.status == 200:
-                raise AttemptFailed("broken_answer", f"answered with more than {limit} bytes")
-            if size > limit:
-                break
+        try:
+            while block := await self._block():
+                blocks.append(block)
+                size += len(block)
+                if size > limit and self.status == 200:
+                    raise AttemptFailed("broken_answer", f"answered with more than {limit} bytes")
+                if size > limit:
+                    break
+        except (ConnectionEnded, Malformed) as error:
+            raise _failure(error) from None
         body = blocks[0] if len(blocks) == 1 else b"".join(blocks)
         return HttpAnswer(self.status, self._connection.headers, body)
 
@@ -107,7 +112,7 @@ class Answer:
         """Reads the body as events, as `reader` cuts them: those that arrived together, each time."""
         size = 0
         try:
-            while (block := await self._block()) is not None:
+            while block := await self._block():
                 size += len(block)
                 if size > self._limit:
                     raise AttemptFailed("broken_answer", f"streamed more than {self._limit} bytes")
@@ -122,21 +127,8 @@ class Answer:
             raise AttemptFailed(
                 "broken_answer", f"sent an event of more than {EVENT_BYTES} bytes"
             ) from None
-
-    async def _block(self) -> bytes | None:
-        """The next of the body, unpacked; None at its end."""
-        packed = self._unpacker
-        if packed is not None and packed.left:
-            await asyncio.sleep(0)  # a little that unpacks to very much keeps nobody else waiting
-            return packed.unpack(packed.left)
-        try:
-            block = await self._connection.block()
         except (ConnectionEnded, Malformed) as error:
             raise _failure(error) from None
-        if packed is not None:
-            unpacked = packed.unpack(block)
-            return unpacked if unpacked or block else None
-        return block or None
 
 
 class _Open:
@@ -343,6 +335,21 @@ async def ask(request: HttpRequest, within: float) -> HttpAnswer:
         client.open(request, Limits()) as answer,
     ):
         return await answer.read()
+
+
+async def _unpacked(connection: Connection, packed: Unpacker) -> bytes:
+    """The next of a body that is packed; nothing at its end."""
+    while True:
+        if packed.left:
+            await asyncio.sleep(0)  # a little that unpacks to very much keeps nobody else waiting
+            unpacked = packed.unpack(packed.left)
+        else:
+            block = await connection.block()
+            unpacked = packed.unpack(block)
+            if not block:
+                return unpacked
+        if unpacked:
+            return unpacked
 
 
 async def _asked(connection: Connection, pieces: tuple[bytes, ...]) -> Connection:
