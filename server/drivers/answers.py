@@ -55,7 +55,7 @@ def number(message: Any, member: str = "") -> bool:
     `member`, if that is said.
     """
     index = -1
-    for index, choice in enumerate(message.choices):
+    for index, choice in enumerate(message.choices[:]):
         if member and not choice.HasField(member):
             return False
         if not choice.HasField("index"):

@@ -1,7 +1,7 @@
 """Finds what is wrong in a request that a type cannot say: JSON texts, numbers, what is required."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -86,10 +86,10 @@ def _check_one(descriptor: Descriptor, value: Message) -> Faults:
     return _check_inner(_checking(descriptor), value)
 
 
-def _check_list(descriptor: Descriptor, value: Iterable[Message]) -> Faults:
+def _check_list(descriptor: Descriptor, value: Sequence[Message]) -> Faults:
     checking = _checking(descriptor)
     found: Faults = []
-    for index, item in enumerate(value):
+    for index, item in enumerate(value[:]):  # a list: protobuf's own sequence ends with an IndexError
         if faults := _check_inner(checking, item):
             found += _within(f"[{index}]", faults)
     return found

@@ -82,7 +82,8 @@ def _writer(field: Field) -> Callable[[Any], Any] | None:
             return list if number is None else lambda value: [_number(item) for item in value]
         return number
     if not field.shorthand:
-        return (lambda value: [lower(item) for item in value]) if field.repeated else lower
+        # A list is made first: protobuf's own sequence ends with an IndexError.
+        return (lambda value: [lower(item) for item in value[:]]) if field.repeated else lower
     write_item = partial(_lower_item, field)
     if not field.repeated:
         return write_item

@@ -52,7 +52,8 @@ def make(request: Request, roster: Roster, draw: Draw = random.random, *, stream
     has the model.
     """
     operation = operations.of(request)
-    named = [roster.named(name) for name in dict.fromkeys(request.providers) if name]
+    given = request.providers
+    named = [roster.named(name) for name in dict.fromkeys(given) if name] if given else []
     model = request.model
     route = roster.routes.of(model)
     if not named and not _targets(route) and (prefixed := _prefixed(model, roster)) is not None:

@@ -167,7 +167,7 @@ def _encoded(told: _Line) -> bytes:
     """
     try:
         encoded = _ENCODER.encode(told)
-        if encoded.isascii() and b"\x7f" not in encoded:
+        if encoded.isascii() and 0x7F not in encoded:  # a byte: bytes are tried as a number first
             return encoded + b"\n"
     except UnicodeEncodeError:  # half a surrogate pair
         pass

@@ -39,11 +39,11 @@ _CONTENT = ("text", "image_url", "input_audio", "file", "refusal")
 def chat(request: CreateCompletionRequest) -> None:
     """Raises `InvalidRequest` that names the field at fault."""
     _providers(request)
-    messages = request.messages
-    if not messages:
+    if not request.messages:
         raise _wrong("messages", "is required: a list of at least one message")
-    if len(messages) > _MAX_MESSAGES:
+    if len(request.messages) > _MAX_MESSAGES:
         raise _wrong("messages", f"must be at most {_MAX_MESSAGES}")
+    messages = request.messages[:]
     contents = [message.content for message in messages]
     if sum(map(len, contents)) > _MAX_PARTS:
         raise _wrong("messages", f"must hold at most {_MAX_PARTS} parts")
@@ -137,10 +137,11 @@ def _inputs(given: Sequence[TextInput], name: str) -> None:
 
 
 def _providers(request: Request) -> None:
-    if len(request.providers) > _MAX_PROVIDERS:
-        raise _wrong("provider", f"must be at most {_MAX_PROVIDERS} ids")
-    for name in request.providers:
-        provider(name)
+    if named := request.providers:
+        if len(named) > _MAX_PROVIDERS:
+            raise _wrong("provider", f"must be at most {_MAX_PROVIDERS} ids")
+        for name in named:
+            provider(name)
     model(request.model)
     _steering(request)
 
@@ -165,7 +166,7 @@ def _seconds(message: Any, name: str, where: str, least: float = _LEAST) -> None
 
 
 def _parts(parts: Sequence[ContentPart], name: str, index: int | None = None) -> None:
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts[:]):
         given = part.ListFields()
         if len(given) == 1 and given[0][0].name in _CONTENT:
             continue  # as most are
