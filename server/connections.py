@@ -44,7 +44,7 @@ class Malformed(Exception):  # noqa: N818 - says what is wrong
 
 
 class Connection(asyncio.Protocol):
-    """One connection, for one request at a time: `send`, `head`, and `block` until it gives nothing.
+    """One connection, for one request at a time: `ask`, and `block` until it gives nothing.
 
     `status` and `headers` (names in lower case) are those of the answer, `whole` says that it has come to
     its end, `heard` that anything has come since the request. `lost` is called with it once it has ended.
@@ -102,8 +102,21 @@ class Connection(asyncio.Protocol):
 
     # --- The request -------------------------------------------------------------------------------
 
-    def send(self, *pieces: bytes) -> None:
-        """Sends a request."""
+    async def ask(self, *pieces: bytes) -> None:
+        """Sends a request, and waits for `status` and `headers`. Raises `ConnectionEnded` or `Malformed`.
+        Where it raises or is cancelled, the connection is closed.
+        """
+        try:
+            self._send(pieces)
+            while not self.status:
+                if self._error is not None:
+                    raise self._error
+                await self._news()
+        except BaseException:
+            self.abort()
+            raise
+
+    def _send(self, pieces: tuple[bytes, ...]) -> None:
         self._pending = True
         self.heard = self.whole = False
         self.status = self._interim = self._silent = 0
@@ -115,15 +128,8 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.writelines(pieces)
 
-    async def head(self) -> None:
-        """Waits for `status` and `headers`. Raises `ConnectionEnded` or `Malformed`."""
-        while not self.status:
-            if self._error is not None:
-                raise self._error
-            await self._news()
-
     async def block(self) -> bytes:
-        """The next bytes of the body, as many as have come; none at its end. Raises as `head` does."""
+        """The next bytes of the body, as many as have come; none at its end. Raises as `ask` does."""
         while not self._blocks:
             if self.whole:
                 return b""

@@ -199,7 +199,8 @@ class Transport:
         if connection is not None:
             began = self.now()
             try:
-                return await _asked(connection, pieces)
+                await connection.ask(*pieces)
+                return connection
             except ConnectionEnded as error:
                 if connection.heard or self.now() - began > _AT_ONCE:
                     raise _failure(error) from None
@@ -207,9 +208,10 @@ class Transport:
                 raise _failure(error) from None
         connection = await self._connected(address.origin, limits.connect)
         try:
-            return await _asked(connection, pieces)
+            await connection.ask(*pieces)
         except (ConnectionEnded, Malformed) as error:
             raise _failure(error) from None
+        return connection
 
     def release(self, connection: Connection) -> None:
         """Keeps a connection where the answer's body ends soon, and closes it otherwise."""
@@ -350,17 +352,6 @@ async def _unpacked(connection: Connection, packed: Unpacker) -> bytes:
                 return unpacked
         if unpacked:
             return unpacked
-
-
-async def _asked(connection: Connection, pieces: tuple[bytes, ...]) -> Connection:
-    """Sends a request and waits for the head of its answer."""
-    try:
-        connection.send(*pieces)
-        await connection.head()
-    except BaseException:
-        connection.abort()
-        raise
-    return connection
 
 
 @lru_cache(maxsize=1024)
