@@ -73,8 +73,7 @@ class Journal:
 
     def check(self) -> None:
         """Raises `TimedOut` where the deadline has passed."""
-        remaining = self.remaining
-        if remaining is not None and remaining <= 0:
+        if self.deadline is not None and self.deadline <= self.now():
             raise self.told(DeadlinePassed("The deadline passed before any provider answered."))
 
     def failed(self, candidate: Candidate, error: AttemptFailed, took: float | None) -> None:

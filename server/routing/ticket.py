@@ -90,11 +90,6 @@ class Ticket:
         self._whole = whole
 
     @property
-    def was_called(self) -> bool:
-        """Whether the provider was called."""
-        return self._started is not None
-
-    @property
     def took(self) -> float | None:
         """Seconds since the provider was called; None where it was not."""
         return None if self._started is None else self._board.clock() - self._started
@@ -148,7 +143,7 @@ class Ticket:
         self._own.outstanding -= 1
         for probe in (self._probe, self._key_probe):
             if probe is not None:
-                probe.undecided(called=self.was_called)
+                probe.undecided(called=self._started is not None)
 
     @property
     def _latencies(self) -> Latencies:

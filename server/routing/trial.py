@@ -26,7 +26,7 @@ class Trial:
     """
 
     __slots__ = (
-        *("_again", "_entered", "_journal", "_patience", "_request", "_ticket"),
+        *("_again", "_called", "_entered", "_journal", "_patience", "_request", "_ticket"),
         *("candidate", "ends_at", "progress", "rest"),
     )
 
@@ -39,6 +39,7 @@ class Trial:
         self._journal = journal
         self._again = again  # whether the candidate was asked before
         self._ticket: Ticket | None = None
+        self._called: Ticket | None = None  # the same, once the provider is called
         self._entered = False
         self.ends_at: float | None = None  # when its limit passes
         self._patience = 0.0  # seconds for a connection, where the caller gives less
@@ -49,23 +50,18 @@ class Trial:
         """Seconds since the provider was called; None where it was not."""
         return None if self._ticket is None else self._ticket.took
 
-    @property
-    def _called(self) -> Ticket | None:
-        """The ticket, where the provider was called."""
-        ticket = self._ticket
-        return ticket if ticket is not None and ticket.was_called else None
-
     async def first(self, board: Board) -> Answer | Chunk:
         """Gives the first chunk of a stream, when there is content; or the whole answer.
 
         Raises `AttemptFailed`, also where the provider is not to be asked now, and what ends the call.
         """
         provider, key = self.candidate.provider, self.candidate.identity
-        self._ticket = board.admit_now(*key) or await self._admitted(board, *key)
+        ticket = self._ticket = board.admit_now(*key) or await self._admitted(board, *key)
         if not provider.bound.enter_now():
             await self._enter(provider.bound)
         self._entered = True
-        self._ticket.called(whole=self.progress is None)
+        ticket.called(whole=self.progress is None)
+        self._called = ticket
         if not self._again:
             provider.retries.earn()
         limits = attempt.limits(provider.row.limits, self._request)
@@ -79,7 +75,7 @@ class Trial:
         else:
             self.rest = attempt.chunks(self.candidate, self._request, *within, self.progress)
             first = await anext(self.rest)
-        self._ticket.content()
+        ticket.content()
         return first
 
     async def _admitted(self, board: Board, provider: str, model: str) -> Ticket:
@@ -100,29 +96,29 @@ class Trial:
 
     def succeeded(self) -> None:
         """The answer is whole."""
-        if (ticket := self._called) is not None:
-            ticket.succeeded()
+        if self._called is not None:
+            self._called.succeeded()
 
     def failed(self, error: AttemptFailed) -> None:
         """The provider could not answer, or not to the end."""
         if error.cause == "timed_out" and (self.took or 0) < self._patience:
             error.blame = False  # no connection within the time that the caller gave for it
-        if (ticket := self._called) is not None:
-            ticket.failed(error)
+        if self._called is not None:
+            self._called.failed(error)
 
     def ended(self, error: InterferenceError) -> None:
         """The call is over: the request was wrong, or the deadline has passed."""
-        if (ticket := self._called) is None:
+        if self._called is None:
             return
         if isinstance(error, DeadlinePassed):
-            ticket.outwaited()
+            self._called.outwaited()
         else:
-            ticket.refused()
+            self._called.refused()
 
     def cancelled(self) -> None:
         """Another was faster, or the caller has left."""
-        if (ticket := self._called) is not None:
-            ticket.outwaited()
+        if self._called is not None:
+            self._called.outwaited()
 
     async def close(self) -> None:
         """Ends it, and with it the call to the provider."""
