@@ -5,7 +5,6 @@ https://protobuf.dev/programming-guides/json/
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -19,49 +18,36 @@ from server.forms.shapes import Field, Json, shape
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class _Printing:
-    """How the messages of one type are written: by the number of each field its name and how its value is
-    written, None where that is as it is; and what is shown of a field that is empty, where anything is.
-    """
-
-    fields: dict[int, tuple[str, Callable[[Any], Any] | None]]
-    empty: tuple[tuple[str, Any], ...]
-
-
 def printed(message: Message) -> bytes:
     """A message as one JSON object, on one line. Endless numbers are written as null."""
-    return _encode(_members(message, _printing(message.DESCRIPTOR)))
-
-
-def _members(message: Message, printing: _Printing) -> Json:
-    fields = printing.fields
-    out: Json = {}
-    for descriptor, value in message.ListFields():
-        name, write = fields[descriptor.number]
-        out[name] = value if write is None else write(value)
-    for name, shown in printing.empty:
-        if name not in out:
-            out[name] = shown
-    return out
+    return _encode(_printer(message.DESCRIPTOR)(message))
 
 
 @cache
-def _printing(descriptor: Descriptor) -> _Printing:
+def _printer(descriptor: Descriptor) -> Callable[[Message], Json]:
+    """What gives the members of the messages of one type."""
     known = shape(descriptor).fields.items()
-    fields = {one.number: (field.printed or field.name, _writer(field)) for one, field in known}
+    fields = {one: (field.printed or field.name, _writer(field)) for one, field in known}
     empty = [(field.name, msgspec.json.decode(field.empty)) for _, field in known if field.empty]
-    return _Printing(fields, tuple(empty))
+
+    def members(message: Message) -> Json:
+        out: Json = {}
+        for one, value in message.ListFields():
+            name, write = fields[one]
+            out[name] = value if write is None else write(value)
+        for name, shown in empty:
+            if name not in out:
+                out[name] = shown
+        return out
+
+    return members
 
 
 def _writer(field: Field) -> Callable[[Any], Any] | None:
-    if field.is_struct and not field.repeated:
-        return plain
-    if field.message is None:
-        return list if field.repeated else None
+    """How a field's value is written; None where that is as it is."""
     if field.is_map:
         raise ValueError(f"{field.name}: answers have no maps")
-    printing = _printing(field.message)
-    if field.repeated:
-        return lambda items: [_members(item, printing) for item in items]
-    return lambda item: _members(item, printing)
+    if field.message is None:
+        return list if field.repeated else None
+    write = plain if field.is_struct else _printer(field.message)
+    return (lambda items: [write(item) for item in items[:]]) if field.repeated else write
