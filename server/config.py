@@ -58,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     media: Media = Media()
     load: Load = Load()
     log_calls: bool = True  # one line of JSON a call, on stderr
+    batch_scheduling: bool = True  # on Linux: a worker interrupts no other program, which costs all less
 
     @property
     def loopback(self) -> bool:
