@@ -137,7 +137,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     count = between(1, 1_000_000)
     parser.add_argument("--loads", nargs="+", choices=KINDS, default=KINDS, help="those only")
-    parser.add_argument("--requests", type=count, default=800, help="unary calls of a way in a round (800)")
+    parser.add_argument("--requests", type=count, default=2000, help="unary calls a way and round (2000)")
     parser.add_argument("--rounds", type=between(1, 100), default=3, help="rounds (3)")
     parser.add_argument("--quick", action="store_true", help="in seconds, to see that everything works")
     parser.add_argument(
