@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
-from google.api import annotations_pb2
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf import descriptor_pool
 from google.protobuf.message import DecodeError
 
+from interference_edge.contract import takes_body
 from server.errors import DeadlinePassed, InterferenceError, InvalidRequest, Unauthenticated
 from server.ingress.openai import OpenAIAnswer
 from server.services import answering, call, failure, hops, telling
@@ -131,8 +131,7 @@ def _is_translated(method: str) -> bool:
     """
     path = method.removeprefix("/").replace("/", ".")
     found = descriptor_pool.Default().FindMethodByName(path)
-    takes_body = bool(found.GetOptions().Extensions[annotations_pb2.http].body)
-    return takes_body and found.output_type is not HttpBody.DESCRIPTOR
+    return takes_body(found.GetOptions()) and found.output_type is not HttpBody.DESCRIPTOR
 
 
 def _unary(behaviour: Any, *, translated: bool) -> Serve:

@@ -132,9 +132,9 @@ def _nested(
         yield from _nested(f"{name}.{child.name}", child)
 
 
-def takes_body(method: descriptor_pb2.MethodDescriptorProto) -> bool:
-    """Whether REST callers send a body with a call."""
-    return bool(method.options.Extensions[annotations_pb2.http].body)
+def takes_body(options: descriptor_pb2.MethodOptions) -> bool:
+    """Whether REST callers send a body with a call, whose options these are."""
+    return bool(options.Extensions[annotations_pb2.http].body)
 
 
 def _routes(files: Iterable[descriptor_pb2.FileDescriptorProto]) -> Iterator[Route]:

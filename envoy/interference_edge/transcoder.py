@@ -42,7 +42,7 @@ def contract(descriptor: bytes) -> bytes:
 def _change(file: _File) -> None:
     for service in file.service:
         for method in service.method:
-            if takes_body(method):
+            if takes_body(method.options):
                 method.output_type = f".{HTTP_BODY}"
                 if _HTTP_BODY_FILE not in file.dependency:
                     file.dependency.append(_HTTP_BODY_FILE)

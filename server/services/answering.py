@@ -5,35 +5,17 @@ about how they went.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol, TypeVar
 
 from google.api.httpbody_pb2 import HttpBody
 
-from interference.v1.error_pb2 import ErrorResponse
+from interference.v1.completion_pb2 import ChatCompletionChunk
+from server.ingress.base import Answer
 from server.services import call
 from server.services.call import Call, Context
 from server.services.failure import as_interference, response
 
-C = TypeVar("C", contravariant=True)
-
 _JSON, _EVENTS = "application/json", "text/event-stream"
 _MOST = 65_536  # bytes that wait for a reader
-
-
-class Writer(Protocol[C]):
-    """Writes the chunks of a stream as events. What it gives may be empty, where no event is due yet."""
-
-    def chunk(self, chunk: C) -> bytes:
-        """The events that a chunk makes."""
-        ...
-
-    def end(self) -> bytes:
-        """The events that end a stream that went well."""
-        ...
-
-    def failed(self, failure: ErrorResponse) -> bytes:
-        """The events that end a stream that failed after it had begun."""
-        ...
 
 
 def whole(body: bytes) -> HttpBody:
@@ -42,7 +24,7 @@ def whole(body: bytes) -> HttpBody:
 
 
 async def events(
-    chunks: AsyncGenerator[C, None], writer: Writer[C], running: Call
+    chunks: AsyncGenerator[ChatCompletionChunk, None], answer: Answer, running: Call
 ) -> AsyncGenerator[HttpBody, None]:
     """A stream's events. Before the first of them a failure is the call's status."""
     started = False
@@ -50,15 +32,15 @@ async def events(
         with call.ending():
             async with aclosing(chunks):
                 async for chunk in chunks:
-                    if written := writer.chunk(chunk):
+                    if written := answer.chunk(chunk):
                         started = True
                         yield HttpBody(content_type=_EVENTS, data=written)
-            yield HttpBody(content_type=_EVENTS, data=writer.end())
+            yield HttpBody(content_type=_EVENTS, data=answer.end())
     except Exception as error:
         if not started:
             raise
         running.error = as_interference(error)
-        failed = writer.failed(response(running.error))
+        failed = answer.failed(response(running.error))
         yield HttpBody(content_type=_EVENTS, data=failed)
 
 
